@@ -1,0 +1,1 @@
+//! The other end: a software NetTLP adapter that serves any memory as completions.

@@ -1,0 +1,2 @@
+//! Entry point; see `cli`.
+fn main() {}

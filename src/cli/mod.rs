@@ -1,0 +1,1 @@
+//! Arguments → session; exit status.

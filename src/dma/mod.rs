@@ -1,0 +1,1 @@
+//! Physical memory over NetTLP: tags, window, matching, retry, pacing; links over UDP.

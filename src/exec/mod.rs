@@ -1,0 +1,1 @@
+//! Plan and memory → rows, in waves.

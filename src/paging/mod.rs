@@ -1,0 +1,1 @@
+//! Virtual → physical addresses; page-table formats are tables, one walker reads them.

@@ -1,0 +1,1 @@
+//! Checked query → plan that a person can print.

@@ -1,0 +1,1 @@
+//! Rows and reports → table, JSON, NDJSON, CSV, text.

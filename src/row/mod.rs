@@ -1,0 +1,1 @@
+//! Schema and rows: the only thing that leaves exec.

@@ -1,0 +1,1 @@
+//! Bytes and a type → a typed value, and its text.

@@ -1,0 +1,1 @@
+//! Asynchronous reads merged into waves: the executor, the block cache, translation, dependent-round counting.
