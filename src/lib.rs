@@ -4,6 +4,7 @@
 //! keeps it true).
 
 pub mod addr;
+
 pub mod report;
 
 pub mod wire;
@@ -26,13 +27,13 @@ pub mod locate;
 
 pub mod value;
 
+pub mod row;
+
 pub mod walk;
 
 pub mod lang;
 
 pub mod plan;
-
-pub mod row;
 
 pub mod exec;
 

@@ -89,6 +89,13 @@ impl Report {
         report
     }
 
+    /// The message with its notes, on one line.
+    pub fn summary(&self) -> String {
+        let mut parts = vec![self.message.as_str()];
+        parts.extend(self.notes.iter().map(String::as_str));
+        parts.join(": ")
+    }
+
     /// The same report, pointing at `span` of `source` too.
     #[must_use]
     pub fn at(
