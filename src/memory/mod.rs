@@ -5,8 +5,40 @@
 //! refuses to know: virtual addresses, kernels, queries. There is no write in it.
 
 mod batch;
+mod cache;
+mod elf_core;
+mod error;
+mod guard;
+mod immediate;
+mod kind;
+mod lime;
+mod meter;
+mod open;
+mod ranges;
+mod raw;
+mod recorder;
+mod recording;
+mod replay;
+mod segments;
+mod sparse;
+mod writable;
 
 pub use batch::read_batch;
+pub use cache::Cache;
+pub use error::{MemoryError, Problem};
+pub use guard::Guard;
+pub use immediate::{Immediate, Source};
+pub use meter::Meter;
+pub use open::open_image;
+pub use ranges::{ImageMap, MappedRange, RangeError, parse_image_map, parse_ranges};
+pub use recorder::{Recorder, RecordingHandle};
+pub use recording::{Recording, is_recording};
+pub use replay::{Replay, open_recording};
+pub use segments::{Segment, SegmentedFile};
+pub use sparse::{Run, SparseMemory};
+pub use writable::WritableImage;
+
+use std::collections::BTreeMap;
 
 use crate::addr::{PhysAddr, PhysRange};
 
@@ -107,6 +139,11 @@ pub trait PhysicalMemory: std::fmt::Debug {
         None
     }
 
+    /// What the source says about itself, for example a recording's labels or an ELF core's VMCOREINFO text (key `vmcoreinfo`).
+    fn notes(&self) -> Notes {
+        Notes::new()
+    }
+
     /// Counters for `--stats`; wrappers add theirs to those of what they wrap.
     fn counters(&self) -> Counters {
         Counters::default()
@@ -128,7 +165,21 @@ pub struct Counters {
     pub discarded: u64,
 }
 
-impl PhysicalMemory for Box<dyn PhysicalMemory> {
+impl Counters {
+    /// Counts one completed read by what came of it: bytes delivered, or a failure.
+    pub(crate) fn count(&mut self, outcome: &Result<usize, ReadFailure>) {
+        self.reads += 1;
+        match outcome {
+            Ok(bytes) => self.bytes += *bytes as u64,
+            Err(_) => self.failed += 1,
+        }
+    }
+}
+
+/// Facts about a memory as text by key, in the order of the keys.
+pub type Notes = BTreeMap<String, String>;
+
+impl<M: PhysicalMemory + ?Sized> PhysicalMemory for Box<M> {
     fn limits(&self) -> Limits {
         (**self).limits()
     }
@@ -143,6 +194,10 @@ impl PhysicalMemory for Box<dyn PhysicalMemory> {
 
     fn ram(&self) -> Option<Vec<PhysRange>> {
         (**self).ram()
+    }
+
+    fn notes(&self) -> Notes {
+        (**self).notes()
     }
 
     fn counters(&self) -> Counters {

@@ -1,0 +1,311 @@
+//! Memory in blocks, here and there: what tests are made of, what recordings and caches keep.
+//!
+//! Bytes are kept by page with what is known of each byte beside it, so that blocks of any size and order, overlapping or
+//! not, cost the same and read back as one.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::addr::{PAGE_SIZE, PhysAddr, PhysRange};
+
+use super::{Notes, ReadFailure, Source};
+
+const PAGE: usize = PAGE_SIZE as usize;
+
+/// What is known of one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cell {
+    Unknown,
+    Known,
+    Failed(ReadFailure),
+}
+
+/// What is known of the bytes of a page. Most pages are of one kind, and then cost no more than that.
+#[derive(Clone, Debug)]
+enum Cells {
+    All(Cell),
+    Each(Box<[Cell; PAGE]>),
+}
+
+#[derive(Clone, Debug)]
+struct Page {
+    /// Missing while no byte is known.
+    bytes: Option<Box<[u8; PAGE]>>,
+    cells: Cells,
+}
+
+impl Page {
+    fn new() -> Self {
+        Self {
+            bytes: None,
+            cells: Cells::All(Cell::Unknown),
+        }
+    }
+
+    fn insert(&mut self, within: Range<usize>, bytes: &[u8]) {
+        let page = self.bytes.get_or_insert_with(|| Box::new([0; PAGE]));
+        if let Some(target) = page.get_mut(within.clone())
+            && target.len() == bytes.len()
+        {
+            target.copy_from_slice(bytes);
+            self.mark(within, Cell::Known, |_| true);
+        }
+    }
+
+    /// Makes the cells in `within` that `replaces` agrees to into `new`.
+    fn mark(&mut self, within: Range<usize>, new: Cell, replaces: impl Fn(Cell) -> bool) {
+        match &mut self.cells {
+            Cells::All(old) if *old == new || !replaces(*old) => return,
+            Cells::All(old) if within == (0..PAGE) => *old = new,
+            Cells::All(old) => {
+                let mut each = Box::new([*old; PAGE]);
+                each.get_mut(within).unwrap_or_default().fill(new);
+                self.cells = Cells::Each(each);
+            }
+            Cells::Each(each) => {
+                let cells = each.get_mut(within).unwrap_or_default();
+                for cell in cells.iter_mut().filter(|cell| replaces(**cell)) {
+                    *cell = new;
+                }
+            }
+        }
+        self.merge();
+    }
+
+    /// Goes back to one kind where all cells have become of it.
+    fn merge(&mut self) {
+        // The ends tell nearly always, without a look at the rest.
+        if let Cells::Each(each) = &self.cells
+            && each.first() == each.last()
+            && let Some(first) = each.first()
+            && each.iter().all(|cell| cell == first)
+        {
+            self.cells = Cells::All(*first);
+        }
+    }
+
+    /// The bytes in `within`, or the first failure among them; `None` where one is unknown.
+    fn read(&self, within: Range<usize>) -> Option<Result<&[u8], ReadFailure>> {
+        let first_other = match &self.cells {
+            Cells::All(cell) => Some(*cell).filter(|cell| *cell != Cell::Known),
+            Cells::Each(each) => {
+                let mut cells = each.get(within.clone())?.iter();
+                cells.find(|cell| **cell != Cell::Known).copied()
+            }
+        };
+        match first_other {
+            Some(Cell::Failed(failure)) => Some(Err(failure)),
+            Some(_) => None,
+            None => self.bytes.as_ref()?.get(within).map(Ok),
+        }
+    }
+
+    /// Stretches of equal cells, in order.
+    fn stretches(&self) -> Vec<(Range<usize>, Cell)> {
+        match &self.cells {
+            Cells::All(cell) => vec![(0..PAGE, *cell)],
+            Cells::Each(each) => {
+                let mut at = 0;
+                let stretch = |same: &[Cell]| {
+                    let within = at..at + same.len();
+                    at = within.end;
+                    Some((within, *same.first()?))
+                };
+                each.chunk_by(|left, right| left == right)
+                    .filter_map(stretch)
+                    .collect()
+            }
+        }
+    }
+}
+
+/// A stretch of addresses of which the same is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// These are the bytes.
+    Bytes(Vec<u8>),
+    /// Reading this many bytes failed so.
+    Failed(u64, ReadFailure),
+}
+
+/// Blocks of bytes, and of failures, at physical addresses.
+#[derive(Clone, Debug)]
+pub struct SparseMemory {
+    pages: BTreeMap<u64, Page>,
+    absent: ReadFailure,
+    notes: Notes,
+    ram: Option<Vec<PhysRange>>,
+}
+
+impl Default for SparseMemory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SparseMemory {
+    /// Memory with nothing in it; reads of what is not there fail with [`ReadFailure::NotInImage`].
+    pub fn new() -> Self {
+        Self::failing_with(ReadFailure::NotInImage)
+    }
+
+    /// Memory with nothing in it; reads of what is not there fail with `absent`.
+    pub fn failing_with(absent: ReadFailure) -> Self {
+        Self {
+            pages: BTreeMap::new(),
+            absent,
+            notes: Notes::new(),
+            ram: None,
+        }
+    }
+
+    /// Puts `bytes` at `address`, over whatever was there. Bytes past the end of the address space are left out.
+    pub fn insert(&mut self, address: PhysAddr, bytes: &[u8]) {
+        for (number, within, at) in pieces(address, bytes.len() as u64) {
+            let page = self.pages.entry(number).or_insert_with(Page::new);
+            page.insert(within, bytes.get(at).unwrap_or_default());
+        }
+    }
+
+    /// Makes reads in `range` fail with `failure`, except where bytes are known: what was read once stays readable.
+    pub fn insert_failure(&mut self, range: PhysRange, failure: ReadFailure) {
+        for (number, within, _) in pieces(range.start, range.length()) {
+            let page = self.pages.entry(number).or_insert_with(Page::new);
+            page.mark(within, Cell::Failed(failure), |cell| cell != Cell::Known);
+        }
+    }
+
+    /// The addresses that [`Source::ram`] will give.
+    pub fn set_ram(&mut self, ram: Option<Vec<PhysRange>>) {
+        self.ram = ram;
+    }
+
+    /// What [`Source::notes`] will give.
+    pub fn set_notes(&mut self, notes: Notes) {
+        self.notes = notes;
+    }
+
+    /// Forgets all blocks.
+    pub fn clear(&mut self) {
+        self.pages.clear();
+    }
+
+    /// Number of 4 KiB pages of which something is known.
+    pub fn pages(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Everything known, sorted by address and merged: no two runs that touch could be one. A run of bytes is cut where it
+    /// would pass `longest` bytes (at least 4 KiB).
+    pub fn runs(&self, longest: usize) -> impl Iterator<Item = (PhysAddr, Run)> + '_ {
+        let longest = longest.max(PAGE);
+        let mut pieces = self.pieces_of_pages().peekable();
+        std::iter::from_fn(move || {
+            let (start, first) = pieces.next()?;
+            let mut run = first;
+            while let Some((_, more)) = pieces.next_if(|(next, more)| {
+                Some(*next) == start.checked_add(run.length()) && run.takes(more, longest)
+            }) {
+                run.append(more);
+            }
+            Some((start, run))
+        })
+    }
+
+    /// Runs within pages.
+    fn pieces_of_pages(&self) -> impl Iterator<Item = (PhysAddr, Run)> + '_ {
+        self.pages.iter().flat_map(|(number, page)| {
+            page.stretches()
+                .into_iter()
+                .filter_map(move |(within, cell)| {
+                    let start = PhysAddr::new(number * PAGE_SIZE + within.start as u64);
+                    let run = match cell {
+                        Cell::Unknown => return None,
+                        Cell::Failed(failure) => Run::Failed(within.len() as u64, failure),
+                        Cell::Known => Run::Bytes(page.bytes.as_ref()?.get(within)?.to_vec()),
+                    };
+                    Some((start, run))
+                })
+        })
+    }
+}
+
+impl Run {
+    /// Bytes covered.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Failed(length, _) => *length,
+        }
+    }
+
+    /// Whether `more` right behind this would be part of it.
+    fn takes(&self, more: &Self, longest: usize) -> bool {
+        match (self, more) {
+            (Self::Bytes(bytes), Self::Bytes(more)) => bytes.len() + more.len() <= longest,
+            (Self::Failed(_, failure), Self::Failed(_, other)) => failure == other,
+            _ => false,
+        }
+    }
+
+    fn append(&mut self, more: Self) {
+        match (self, more) {
+            (Self::Bytes(bytes), Self::Bytes(more)) => bytes.extend(more),
+            (Self::Failed(length, _), more) => *length += more.length(),
+            (Self::Bytes(_), Self::Failed(..)) => {}
+        }
+    }
+}
+
+impl Source for SparseMemory {
+    fn copy(&self, address: PhysAddr, into: &mut [u8]) -> Result<(), ReadFailure> {
+        if address
+            .checked_add((into.len() as u64).saturating_sub(1))
+            .is_none()
+        {
+            return Err(self.absent);
+        }
+        for (number, within, at) in pieces(address, into.len() as u64) {
+            let page = self.pages.get(&number).ok_or(self.absent)?;
+            let bytes = page.read(within).ok_or(self.absent)??;
+            if let Some(target) = into.get_mut(at) {
+                target.copy_from_slice(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn ram(&self) -> Option<Vec<PhysRange>> {
+        self.ram.clone()
+    }
+
+    fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+}
+
+/// Cuts `length` bytes from `address` on at 4 KiB boundaries: page number, place within the page, place among the bytes.
+fn pieces(
+    address: PhysAddr,
+    length: u64,
+) -> impl Iterator<Item = (u64, Range<usize>, Range<usize>)> {
+    // The last byte of the address space is its own end; a length that passes it is cut there.
+    let length = length.min((u64::MAX - address.get()).saturating_add(1));
+    let mut done = 0_u64;
+    std::iter::from_fn(move || {
+        if done >= length {
+            return None;
+        }
+        let at = address.get() + done;
+        let offset = at % PAGE_SIZE;
+        let here = (PAGE_SIZE - offset).min(length - done);
+        let place = |from: u64| from as usize..(from + here) as usize;
+        let piece = (at / PAGE_SIZE, place(offset), place(done));
+        done += here;
+        Some(piece)
+    })
+}
+
+#[cfg(test)]
+#[path = "tests_sparse.rs"]
+mod tests;
