@@ -1,0 +1,124 @@
+//! How much may be in flight: additive increase, multiplicative decrease on losses, between a floor and what was allowed.
+
+use std::time::Duration;
+
+use crate::dma::Moment;
+
+/// The window never shrinks below this many bytes: four reads of 512 keep the round trips overlapping.
+const FLOOR: u32 = 2048;
+
+/// Bytes and requests in flight, and how many bytes may be.
+#[derive(Debug)]
+pub(super) struct Window {
+    most: u32,
+    floor: u32,
+    /// What a window full of answers adds, in bytes.
+    step: u32,
+    allowed: u32,
+    bytes: u32,
+    requests: u32,
+    /// No second halving before this: losses come in groups.
+    halve_after: Moment,
+}
+
+impl Window {
+    /// A fully open window of `most` bytes.
+    pub(super) fn new(most: u32, max_read: u32) -> Self {
+        Self {
+            most,
+            floor: FLOOR.max(max_read).min(most),
+            step: max_read,
+            allowed: most,
+            bytes: 0,
+            requests: 0,
+            halve_after: Moment::START,
+        }
+    }
+
+    /// The most that was allowed from the start.
+    pub(super) const fn most_bytes(&self) -> u32 {
+        self.most
+    }
+
+    /// Whether a request of `length` bytes may be sent now; one always may when none is in flight.
+    pub(super) const fn admits(&self, length: u16, most_requests: u32) -> bool {
+        self.requests == 0
+            || self.requests < most_requests && self.bytes + length as u32 <= self.allowed
+    }
+
+    /// Counts a request in.
+    pub(super) const fn add(&mut self, length: u16) {
+        self.bytes += length as u32;
+        self.requests += 1;
+    }
+
+    /// Counts a request out.
+    pub(super) const fn remove(&mut self, length: u16) {
+        self.bytes = self.bytes.saturating_sub(length as u32);
+        self.requests = self.requests.saturating_sub(1);
+    }
+
+    /// Opens a little, for `length` bytes that were answered.
+    pub(super) fn answered(&mut self, length: u16) {
+        let more = u64::from(self.step) * u64::from(length) / u64::from(self.allowed.max(1));
+        self.allowed = self
+            .allowed
+            .saturating_add(more.max(1) as u32)
+            .min(self.most);
+    }
+
+    /// Halves, once in `round_trip`.
+    pub(super) fn lost(&mut self, now: Moment, round_trip: Duration) {
+        if now >= self.halve_after {
+            self.allowed = (self.allowed / 2).max(self.floor);
+            self.halve_after = now + round_trip;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_once_a_round_trip_down_to_the_floor_and_grows_back() {
+        let mut window = Window::new(16_384, 512);
+        let trip = Duration::from_micros(100);
+        window.lost(Moment::START, trip);
+        window.lost(Moment::START, trip);
+        assert_eq!(window.allowed, 8192);
+        for round in 1..10 {
+            window.lost(Moment::START + trip * round, trip);
+        }
+        assert_eq!(window.allowed, FLOOR);
+        // A window full of answers adds one read.
+        for _ in 0..4 {
+            window.answered(512);
+        }
+        assert!(
+            (2500..=2560).contains(&window.allowed),
+            "{}",
+            window.allowed
+        );
+        for _ in 0..2000 {
+            window.answered(512);
+        }
+        assert_eq!(window.allowed, 16_384);
+    }
+
+    #[test]
+    fn bounds_bytes_and_requests_but_never_stops() {
+        let mut window = Window::new(4096, 4096);
+        assert!(window.admits(4096, 192));
+        window.add(4096);
+        assert!(!window.admits(1, 192));
+        window.remove(4096);
+        for _ in 0..192 {
+            assert!(window.admits(8, 192));
+            window.add(8);
+        }
+        assert!(!window.admits(8, 192));
+        window.remove(8);
+        assert!(window.admits(8, 192));
+    }
+}
