@@ -1,0 +1,192 @@
+//! The ports of an adapter and waiting on all of them at once.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
+use socket2::{Domain, Socket, Type};
+
+use crate::wire::{CONFIGURATION_PORT, LIBTLP_CONFIGURATION_PORT, MESSAGE_PORT, Tag};
+
+use super::AdapterError;
+
+/// Receive buffer of a port in bytes: a tag may have many requests waiting where a client reuses it quickly.
+const RECEIVE_BUFFER: usize = 256 * 1024;
+/// Events that one wait takes.
+const EVENTS: usize = 256;
+/// Event number of the wake-up; ports have their index.
+const WAKE: u64 = u64::MAX;
+
+/// What a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    /// DMA with this tag.
+    Dma(Tag),
+    /// The driver's message API.
+    Message,
+    /// Configuration space.
+    Configuration,
+}
+
+impl Service {
+    fn port(self, libtlp: bool) -> u16 {
+        match self {
+            Self::Dma(tag) => tag.dma_port(),
+            Self::Message => MESSAGE_PORT,
+            Self::Configuration if libtlp => LIBTLP_CONFIGURATION_PORT,
+            Self::Configuration => CONFIGURATION_PORT,
+        }
+    }
+}
+
+/// Which ports have datagrams, as a wait has found.
+pub(super) struct Ready(Vec<epoll::Event>);
+
+impl Ready {
+    pub(super) fn new() -> Self {
+        Self(Vec::with_capacity(EVENTS))
+    }
+
+    /// The ports, by index.
+    pub(super) fn ports(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0
+            .iter()
+            .filter_map(|event| usize::try_from(event.data.u64()).ok())
+    }
+
+    /// Whether somebody woke the adapter up.
+    pub(super) fn is_woken(&self) -> bool {
+        self.0.iter().any(|event| event.data.u64() == WAKE)
+    }
+}
+
+/// All ports, bound.
+#[derive(Debug)]
+pub(super) struct Ports {
+    /// DMA ports first, in the order of their tags.
+    sockets: Vec<(Service, UdpSocket)>,
+    epoll: OwnedFd,
+    wake: Arc<OwnedFd>,
+}
+
+impl Ports {
+    /// Binds the ports of `tags` tags and of the other services at `address`.
+    pub(super) fn bind(address: Ipv4Addr, tags: u16) -> Result<Self, AdapterError> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
+            .map_err(|error| AdapterError::io("wait for datagrams")(error.into()))?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| AdapterError::io("make a wake-up")(error.into()))?;
+        let mut ports = Self {
+            sockets: Vec::with_capacity(usize::from(tags) + 3),
+            epoll,
+            wake: Arc::new(wake),
+        };
+        ports.watch(&ports.wake, WAKE)?;
+        let dma = (0..tags)
+            .filter_map(|tag| u8::try_from(tag).ok())
+            .map(|tag| (Service::Dma(Tag::new(tag)), false));
+        let others = [
+            (Service::Message, false),
+            (Service::Configuration, false),
+            (Service::Configuration, true),
+        ];
+        for (service, libtlp) in dma.chain(others) {
+            let port = service.port(libtlp);
+            let socket = bind(address, port).map_err(|source| AdapterError::Bind {
+                address,
+                port,
+                source,
+            })?;
+            ports.watch(&socket, ports.sockets.len() as u64)?;
+            ports.sockets.push((service, socket));
+        }
+        Ok(ports)
+    }
+
+    fn watch(&self, source: impl AsFd, number: u64) -> Result<(), AdapterError> {
+        let data = epoll::EventData::new_u64(number);
+        epoll::add(&self.epoll, source, data, epoll::EventFlags::IN)
+            .map_err(|error| AdapterError::io("wait for datagrams")(error.into()))
+    }
+
+    /// What wakes a waiting adapter from another thread.
+    pub(super) fn wake(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.wake)
+    }
+
+    /// Waits until datagrams come, at most for `timeout`, and puts into `ready` where they are.
+    pub(super) fn wait(
+        &self,
+        timeout: Option<Duration>,
+        ready: &mut Ready,
+    ) -> Result<(), AdapterError> {
+        ready.0.clear();
+        let mut at_once = None;
+        if let Some(timeout) = timeout {
+            // epoll counts in milliseconds; poll on the epoll descriptor itself counts in nanoseconds.
+            let mut whole = [PollFd::new(&self.epoll, PollFlags::IN)];
+            unless_interrupted(poll(&mut whole, Some(&timespec(timeout))))?;
+            at_once = Some(timespec(Duration::ZERO));
+        }
+        let room = rustix::buffer::spare_capacity(&mut ready.0);
+        unless_interrupted(epoll::wait(&self.epoll, room, at_once.as_ref()))
+    }
+
+    /// Takes one datagram from a port, if there is one: what the port is for, its length, and who sent it.
+    pub(super) fn receive(
+        &self,
+        port: usize,
+        buffer: &mut [u8],
+    ) -> Option<(Service, usize, SocketAddrV4)> {
+        let (service, socket) = self.sockets.get(port)?;
+        let (length, sender) = socket.recv_from(buffer).ok()?;
+        match sender {
+            SocketAddr::V4(sender) => Some((*service, length, sender)),
+            SocketAddr::V6(_) => None,
+        }
+    }
+
+    /// Sends from a port.
+    pub(super) fn send(&self, port: usize, datagram: &[u8], to: SocketAddrV4) -> io::Result<()> {
+        let Some((_, socket)) = self.sockets.get(port) else {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        };
+        socket.send_to(datagram, to).map(|_| ())
+    }
+
+    /// Sends from the port of `tag` to the same port at `to`.
+    pub(super) fn send_dma(&self, tag: Tag, datagram: &[u8], to: Ipv4Addr) -> io::Result<()> {
+        self.send(
+            usize::from(tag.get()),
+            datagram,
+            SocketAddrV4::new(to, tag.dma_port()),
+        )
+    }
+}
+
+fn bind(address: Ipv4Addr, port: u16) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    // The system may allow less; then a burst may be lost, as on a network.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddrV4::new(address, port).into())?;
+    Ok(socket.into())
+}
+
+/// A signal is no reason to stop: the caller waits again.
+fn unless_interrupted(waited: rustix::io::Result<usize>) -> Result<(), AdapterError> {
+    match waited {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(AdapterError::io("wait for datagrams")(error.into())),
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(duration.subsec_nanos()),
+    }
+}
