@@ -1,0 +1,234 @@
+//! What walkers and expressions hold: asynchronous reads of physical and virtual addresses.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+
+use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::memory::ReadFailure;
+use crate::paging::{AddressSpace, Step, Translation, TranslationFailure};
+
+use super::engine::Engine;
+use super::join::JoinHandle;
+
+/// Why bytes could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// The physical read failed.
+    #[error("{failure} at physical {address}")]
+    Memory {
+        /// Where.
+        address: PhysAddr,
+        /// Why.
+        failure: ReadFailure,
+    },
+    /// The virtual address does not translate.
+    #[error("{failure} at {address}")]
+    Translation {
+        /// The virtual address.
+        address: VirtAddr,
+        /// Why.
+        failure: TranslationFailure,
+    },
+    /// The range passes the end of the address space.
+    #[error("{length} bytes at {address} pass the end of the address space")]
+    Wraps {
+        /// First address.
+        address: VirtAddr,
+        /// Bytes.
+        length: u64,
+    },
+}
+
+/// A chain of reads. Clones continue the same chain; [`Reader::fork`] starts one that goes on from here on its own.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    engine: Rc<Engine>,
+    depth: Rc<Cell<u32>>,
+}
+
+impl Reader {
+    pub(super) fn new(engine: Rc<Engine>) -> Self {
+        Self {
+            engine,
+            depth: Rc::new(Cell::new(0)),
+        }
+    }
+
+    /// A chain of its own that depends on all that this one has read so far.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            engine: Rc::clone(&self.engine),
+            depth: Rc::new(Cell::new(self.depth.get())),
+        }
+    }
+
+    /// Makes later reads of this chain depend on one that is `depth` deep.
+    pub(super) fn absorb(&self, depth: u32) {
+        self.depth.set(self.depth.get().max(depth));
+    }
+
+    /// Reads this chain's last bytes depended on, one after the other.
+    pub fn depth(&self) -> u32 {
+        self.depth.get()
+    }
+
+    /// The engine that this chain reads through.
+    pub fn engine(&self) -> &Rc<Engine> {
+        &self.engine
+    }
+
+    /// Starts a future that runs beside this one; `start` gets a chain forked from this one.
+    pub fn spawn<T, F>(&self, start: impl FnOnce(Self) -> F) -> JoinHandle<T>
+    where
+        T: 'static,
+        F: Future<Output = T> + 'static,
+    {
+        let child = self.fork();
+        let handle = JoinHandle::new(Rc::clone(&self.engine), Rc::clone(&child.depth));
+        self.engine.spawn_task(handle.task(start(child)));
+        handle
+    }
+
+    /// Fills `buffer` from physical memory.
+    pub async fn physical(&self, address: PhysAddr, buffer: &mut [u8]) -> Result<(), Unreadable> {
+        if address.checked_add(buffer.len() as u64).is_none() {
+            return Err(Unreadable::Memory {
+                address,
+                failure: ReadFailure::NotInRamMap,
+            });
+        }
+        poll_fn(|_| self.engine.poll_read(address, buffer, &self.depth))
+            .await
+            .map_err(|(address, failure)| Unreadable::Memory { address, failure })
+    }
+
+    /// Translates a virtual address, reading page-table entries where arithmetic is not enough.
+    pub async fn translate(
+        &self,
+        space: &AddressSpace,
+        address: VirtAddr,
+    ) -> Result<Translation, Unreadable> {
+        let mut walk = space.translate(address);
+        loop {
+            match walk.step() {
+                Step::Done(translation) => return Ok(translation),
+                Step::Fault(failure) => return Err(Unreadable::Translation { address, failure }),
+                Step::Read(entry) => {
+                    let mut bytes = [0; 8];
+                    self.physical(entry, &mut bytes).await?;
+                    walk.supply(u64::from_le_bytes(bytes));
+                }
+            }
+        }
+    }
+
+    /// Fills `buffer` from virtual memory. All pages are asked for at once.
+    pub async fn read(
+        &self,
+        space: &AddressSpace,
+        address: VirtAddr,
+        buffer: &mut [u8],
+    ) -> Result<(), Unreadable> {
+        let length = buffer.len() as u64;
+        if length == 0 {
+            return Ok(());
+        }
+        if address.checked_add(length - 1).is_none() {
+            return Err(Unreadable::Wraps { address, length });
+        }
+        if address.page_offset() + length > PAGE_SIZE {
+            self.prefetch(space, address, length);
+        }
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let at = address.wrapping_offset(filled as i64);
+            let translation = self.translate(space, at).await?;
+            let here = usize::try_from(translation.contiguous)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len() - filled);
+            self.physical(translation.physical, &mut buffer[filled..filled + here])
+                .await?;
+            filled += here;
+        }
+        Ok(())
+    }
+
+    /// Asks for the bytes of a virtual range without waiting for them; addresses that arithmetic cannot translate are walked in
+    /// the background, all pages together.
+    pub fn prefetch(&self, space: &AddressSpace, address: VirtAddr, length: u64) {
+        let mut at = address;
+        let mut left = length;
+        while left > 0 {
+            let here = left.min(PAGE_SIZE - at.page_offset());
+            match space.translate(at).step() {
+                Step::Done(translation) => {
+                    self.engine
+                        .prefetch(translation.physical, here, self.depth.get())
+                }
+                Step::Fault(_) => {}
+                Step::Read(_) => self.prefetch_by_walk(space.clone(), at, here),
+            }
+            at = at.wrapping_offset(here as i64);
+            left -= here;
+        }
+    }
+
+    fn prefetch_by_walk(&self, space: AddressSpace, at: VirtAddr, length: u64) {
+        let _ = self.spawn(|reader| async move {
+            if let Ok(translation) = reader.translate(&space, at).await {
+                reader
+                    .engine
+                    .prefetch(translation.physical, length, reader.depth.get());
+            }
+        });
+    }
+
+    /// A little-endian unsigned integer of `size` bytes, 1 to 8.
+    pub async fn unsigned(
+        &self,
+        space: &AddressSpace,
+        address: VirtAddr,
+        size: usize,
+    ) -> Result<u64, Unreadable> {
+        let mut bytes = [0; 8];
+        self.read(space, address, &mut bytes[..size.min(8)]).await?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// A pointer.
+    pub async fn pointer(
+        &self,
+        space: &AddressSpace,
+        address: VirtAddr,
+    ) -> Result<VirtAddr, Unreadable> {
+        Ok(VirtAddr::new(self.unsigned(space, address, 8).await?))
+    }
+
+    /// The bytes from `address` up to a NUL or `longest` bytes, whichever comes first, without the NUL.
+    pub async fn string(
+        &self,
+        space: &AddressSpace,
+        address: VirtAddr,
+        longest: u64,
+    ) -> Result<Vec<u8>, Unreadable> {
+        /// Read at a time: most names of the kernel fit, and one read of it costs no more than one of 8 bytes.
+        const PIECE: u64 = 64;
+        let mut text = Vec::new();
+        let mut at = address;
+        while (text.len() as u64) < longest {
+            let here = (PIECE - at.get() % PIECE).min(longest - text.len() as u64);
+            let mut piece = [0; PIECE as usize];
+            let piece = &mut piece[..here as usize];
+            self.read(space, at, piece).await?;
+            if let Some(end) = piece.iter().position(|byte| *byte == 0) {
+                text.extend_from_slice(&piece[..end]);
+                break;
+            }
+            text.extend_from_slice(piece);
+            at = at.wrapping_offset(here as i64);
+        }
+        Ok(text)
+    }
+}
