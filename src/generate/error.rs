@@ -1,0 +1,219 @@
+//! Why no profile can be made of a file.
+
+use std::path::PathBuf;
+
+/// Why no profile can be made. Offsets are bytes from the start of the file, or of the section that is named.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file has no bytes.
+    #[error("{} is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is something else.
+    #[error("{} is not an ELF file: {}", path.display(), kind.description())]
+    NotElf {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like.
+        kind: ForeignKind,
+    },
+    /// The ELF header or a table that it points to does not hold together.
+    #[error("{what} of {} is damaged at {offset:#x}", path.display())]
+    DamagedElf {
+        /// The file.
+        path: PathBuf,
+        /// Which structure.
+        what: &'static str,
+        /// Where.
+        offset: u64,
+        /// What the ELF parser says.
+        #[source]
+        source: goblin::error::Error,
+    },
+    /// The file ends before something that it announces.
+    #[error("{} is truncated: {what} at {offset:#x} needs {length:#x} bytes, the file has {file_length:#x}", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Which structure or section.
+        what: String,
+        /// Where it starts.
+        offset: u64,
+        /// Bytes that it should have.
+        length: u64,
+        /// Bytes of the file.
+        file_length: u64,
+    },
+    /// An ELF file for a processor, word size or byte order that nothing else here could use.
+    #[error("{} is for another architecture: {found}", path.display())]
+    OtherArchitecture {
+        /// The file.
+        path: PathBuf,
+        /// For which.
+        found: String,
+    },
+    /// An ELF file that is not a linked program.
+    #[error("{} is not a linked kernel: it is {kind}", path.display())]
+    NotLinked {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A linked program for the right processor, but no kernel.
+    #[error("{} is not a Linux kernel: it has no symbol `{symbol}`", path.display())]
+    NotAKernel {
+        /// The file.
+        path: PathBuf,
+        /// What every kernel has.
+        symbol: &'static str,
+    },
+    /// No symbol table.
+    #[error("{} has no symbol table", path.display())]
+    NoSymbols {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No DWARF.
+    #[error("{} has no debug information (section .debug_info)", path.display())]
+    NoDwarf {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A section is compressed.
+    #[error("section {section} is compressed")]
+    CompressedSection {
+        /// Which.
+        section: String,
+    },
+    /// DWARF that cannot be read.
+    #[error("{section}+{offset:#x}: {problem}")]
+    Dwarf {
+        /// The section.
+        section: &'static str,
+        /// Bytes from its start.
+        offset: u64,
+        /// What is wrong there.
+        problem: DwarfProblem,
+    },
+    /// `--types` names a type that the kernel lacks.
+    #[error("no type `{name}`")]
+    UnknownType {
+        /// What was asked for.
+        name: String,
+        /// A name that may have been meant.
+        nearest: Option<String>,
+    },
+    /// `--symbols` names a symbol that the kernel lacks.
+    #[error("no symbol `{name}`")]
+    UnknownSymbol {
+        /// What was asked for.
+        name: String,
+        /// A name that may have been meant.
+        nearest: Option<String>,
+    },
+}
+
+/// What a file that is not ELF looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForeignKind {
+    /// A compressed kernel that boots (`vmlinuz`, `bzImage`).
+    BootImage,
+    /// A Debian package.
+    DebianPackage,
+    /// A file compressed with gzip, xz, zstd or bzip2.
+    Compressed,
+    /// Anything else.
+    Unknown,
+}
+
+impl ForeignKind {
+    /// What the first bytes of a file look like.
+    pub(super) fn of(start: &[u8]) -> Self {
+        let magic = |offset: usize, wanted: &[u8]| {
+            start
+                .get(offset..)
+                .is_some_and(|rest| rest.starts_with(wanted))
+        };
+        // "HdrS" at 0x202: the Linux/x86 boot protocol; "ARMd" at 56: the arm64 image header.
+        if magic(0x202, b"HdrS") || magic(56, b"ARMd") {
+            Self::BootImage
+        } else if magic(0, b"!<arch>\n") {
+            Self::DebianPackage
+        } else if [&b"\x1f\x8b"[..], b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"BZh"]
+            .iter()
+            .any(|wanted| magic(0, wanted))
+        {
+            Self::Compressed
+        } else {
+            Self::Unknown
+        }
+    }
+
+    fn description(self) -> &'static str {
+        match self {
+            Self::BootImage => "it is a compressed kernel image (vmlinuz)",
+            Self::DebianPackage => "it is an archive or a Debian package",
+            Self::Compressed => "it is compressed",
+            Self::Unknown => "it does not start with 7f 45 4c 46",
+        }
+    }
+}
+
+/// What is wrong with debug information.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DwarfProblem {
+    /// It does not follow the DWARF standard.
+    #[error("{0}")]
+    Malformed(gimli::Error),
+    /// A reference to a type leads nowhere.
+    #[error("the type at {0:#x} does not exist")]
+    DanglingReference(u64),
+    /// A type that contains itself.
+    #[error("a type contains itself, or types nest too deeply")]
+    TypeCycle,
+    /// More than any kernel has, and than can be held.
+    #[error("more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many are taken.
+        limit: usize,
+    },
+    /// A bit field that reaches beyond 128 bits, or an offset beyond 64 bits.
+    #[error("a member at an impossible place")]
+    ImpossiblePlace,
+}
+
+impl GenerateError {
+    /// What a person can do about it, where there is something.
+    pub fn hints(&self) -> Vec<String> {
+        let dbg = "install the kernel's debug symbols (Debian: linux-image-…-dbg) and pass its vmlinux, for example /usr/lib/debug/boot/vmlinux-$(uname -r)";
+        let hint = match self {
+            Self::NoDwarf { .. } | Self::NoSymbols { .. } => dbg.to_owned(),
+            Self::NotElf { kind: ForeignKind::BootImage, .. } => dbg.to_owned(),
+            Self::NotElf { kind: ForeignKind::DebianPackage, .. } => "unpack it (dpkg-deb -x) and pass the vmlinux inside".to_owned(),
+            Self::NotElf { kind: ForeignKind::Compressed, .. } => "decompress it first".to_owned(),
+            Self::NotElf { .. } | Self::NotAKernel { .. } | Self::NotLinked { .. } | Self::Empty { .. } => {
+                "pass an uncompressed vmlinux with debug information".to_owned()
+            }
+            Self::OtherArchitecture { .. } => "kernels for x86_64 and aarch64 can be read".to_owned(),
+            Self::Truncated { .. } | Self::DamagedElf { .. } => "the file may have been copied or downloaded incompletely: compare its size or checksum with the original".to_owned(),
+            Self::CompressedSection { .. } => "decompress the sections first: objcopy --decompress-debug-sections VMLINUX OUT".to_owned(),
+            Self::UnknownType { nearest: Some(name), .. } | Self::UnknownSymbol { nearest: Some(name), .. } => format!("did you mean `{name}`?"),
+            _ => return Vec::new(),
+        };
+        vec![hint]
+    }
+}
