@@ -1,1 +1,148 @@
-//! Kernel containers in the kernel's words: list, tree by children, array, per-CPU, xarray, maple tree.
+//! Kernel containers in the kernel's words: list, tree by children, array, chain, xarray, maple tree, per-CPU variable.
+//!
+//! A walk turns a container's address and layout into its elements' addresses, in the container's order, and hands each to its
+//! sink as early as it knows it. Every walk is bounded, notices cycles, and says how it ended; it never recurses on the stack. Which
+//! container of which struct is walked comes from outside: no kernel type is named here except those of the containers themselves.
+
+mod array;
+mod list;
+mod maple;
+mod per_cpu;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod xarray;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use crate::addr::VirtAddr;
+use crate::wave::Unreadable;
+
+pub use array::{Array, Chain, Entries};
+pub use list::List;
+pub use maple::{Maple, MapleLayout, NodeLayout};
+pub use per_cpu::PerCpu;
+pub use tree::{Holders, Tree};
+pub use xarray::{Xarray, XarrayLayout};
+
+/// More elements than any container of a kernel has (`pid_max` is at most 4 194 304): a walk that gets there is being led astray.
+pub const MOST_ELEMENTS: usize = 16 * 1024 * 1024;
+
+/// An element of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Element {
+    /// Its first byte.
+    pub address: VirtAddr,
+    /// Its key where the container has keys (an array's index, an xarray's index, a CPU), else its number from 0.
+    pub index: u64,
+    /// Levels below the root, in trees.
+    pub depth: u32,
+    /// What is known against it; may be noted after the element was handed over.
+    pub quality: Quality,
+}
+
+impl Element {
+    /// An element that nothing is known against.
+    pub fn new(address: VirtAddr, index: u64) -> Self {
+        Self {
+            address,
+            index,
+            depth: 0,
+            quality: Quality::default(),
+        }
+    }
+
+    /// The element that entry `index` of a container points to; suspect where no kernel object can be there.
+    fn pointed_at(address: VirtAddr, index: u64) -> Self {
+        let element = Self::new(address, index);
+        if !is_kernel_pointer(address) {
+            element
+                .quality
+                .suspect(format!("entry {index} is no kernel pointer"));
+        }
+        element
+    }
+}
+
+/// What speaks against an element; shared, since a walk may learn it later.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quality(Rc<RefCell<Option<String>>>);
+
+impl Quality {
+    /// Notes a doubt; the first stays.
+    pub fn suspect(&self, why: String) {
+        self.0.borrow_mut().get_or_insert(why);
+    }
+
+    /// The doubt, if there is one.
+    pub fn doubt(&self) -> Option<String> {
+        self.0.borrow().clone()
+    }
+}
+
+/// Why a walk stopped before its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A link could not be read.
+    #[error("a link could not be read: {0}")]
+    Unreadable(#[from] Unreadable),
+    /// A link points where no kernel object can be.
+    #[error("the link at {at} holds {pointer}, which is no kernel pointer")]
+    WildPointer {
+        /// Where the link is.
+        at: VirtAddr,
+        /// What it holds.
+        pointer: VirtAddr,
+    },
+    /// A link holds the value that the kernel leaves in removed list entries (`include/linux/poison.h`).
+    #[error("the entry at {0} was removed from its list while it was walked")]
+    Poisoned(VirtAddr),
+    /// An element came twice.
+    #[error("the links form a cycle at {0}")]
+    Cycle(VirtAddr),
+    /// More elements than a kernel can have.
+    #[error("no end after {0} elements")]
+    TooMany(usize),
+    /// A node that cannot be what it is taken for.
+    #[error("the node at {at} is not valid: {what}")]
+    BadNode {
+        /// Where.
+        at: VirtAddr,
+        /// Why.
+        what: &'static str,
+    },
+}
+
+/// How a walk ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With its last element.
+    Complete,
+    /// Because its sink wanted no more.
+    Enough,
+    /// Before its last element.
+    Stopped(Problem),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => formatter.write_str("complete"),
+            Self::Enough => formatter.write_str("ended early, as asked"),
+            Self::Stopped(problem) => write!(formatter, "{problem}"),
+        }
+    }
+}
+
+/// Takes elements as they are found; `Break` ends the walk.
+pub trait Sink: AsyncFnMut(Element) -> ControlFlow<()> {}
+
+impl<F: AsyncFnMut(Element) -> ControlFlow<()>> Sink for F {}
+
+/// Whether a link may hold this: in the kernel's half of the address space and aligned as every object with a link is.
+fn is_kernel_pointer(pointer: VirtAddr) -> bool {
+    pointer.get() >> 56 == 0xff && pointer.get().is_multiple_of(4)
+}

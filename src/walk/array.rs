@@ -1,0 +1,143 @@
+//! Arrays of elements or of pointers to them, and chains of elements linked by a single pointer.
+
+use std::ops::ControlFlow;
+
+use rustc_hash::FxHashSet;
+
+use crate::addr::VirtAddr;
+use crate::paging::AddressSpace;
+use crate::wave::Reader;
+
+use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer};
+
+/// What an array's entries are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entries {
+    /// The elements themselves, each of this many bytes.
+    Embedded(u64),
+    /// Pointers to the elements; null ones stand for no element.
+    Pointers,
+}
+
+/// An array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Array {
+    /// Its first entry.
+    pub base: VirtAddr,
+    /// How many entries.
+    pub count: u64,
+    /// What they are.
+    pub entries: Entries,
+}
+
+/// Pointers read at a time: one 4 KiB page of them.
+const POINTERS_AT_ONCE: u64 = 512;
+
+impl Array {
+    /// Hands over the elements in order, with the entry's number as index.
+    pub async fn walk(&self, reader: &Reader, space: &AddressSpace, sink: &mut impl Sink) -> End {
+        if self.count > MOST_ELEMENTS as u64 {
+            return End::Stopped(Problem::TooMany(MOST_ELEMENTS));
+        }
+        match self.entries {
+            Entries::Embedded(size) => self.walk_embedded(size, sink).await,
+            Entries::Pointers => self.walk_pointers(reader, space, sink).await,
+        }
+    }
+
+    async fn walk_embedded(&self, size: u64, sink: &mut impl Sink) -> End {
+        for index in 0..self.count {
+            let Some(address) = index
+                .checked_mul(size)
+                .and_then(|offset| self.base.checked_add(offset))
+            else {
+                return End::Stopped(Problem::BadNode {
+                    at: self.base,
+                    what: "an array that passes the end of the address space",
+                });
+            };
+            if let ControlFlow::Break(()) = sink(Element::new(address, index)).await {
+                return End::Enough;
+            }
+        }
+        End::Complete
+    }
+
+    async fn walk_pointers(
+        &self,
+        reader: &Reader,
+        space: &AddressSpace,
+        sink: &mut impl Sink,
+    ) -> End {
+        let mut index = 0;
+        while index < self.count {
+            let here = (self.count - index).min(POINTERS_AT_ONCE);
+            let mut bytes = vec![0; (here * 8) as usize];
+            let at = VirtAddr::new(self.base.get().wrapping_add(index * 8));
+            if let Err(unreadable) = reader.read(space, at, &mut bytes).await {
+                return End::Stopped(unreadable.into());
+            }
+            for (entry, bytes) in (index..).zip(bytes.chunks_exact(8)) {
+                let pointer = bytes
+                    .iter()
+                    .rev()
+                    .fold(0, |number, byte| number << 8 | u64::from(*byte));
+                if pointer == 0 {
+                    continue;
+                }
+                if let ControlFlow::Break(()) =
+                    sink(Element::pointed_at(VirtAddr::new(pointer), entry)).await
+                {
+                    return End::Enough;
+                }
+            }
+            index += here;
+        }
+        End::Complete
+    }
+}
+
+/// A chain: each element holds a pointer to the next one's start; it ends with a null pointer or with its own beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The first element, or null.
+    pub first: VirtAddr,
+    /// Bytes from an element's start to its pointer to the next.
+    pub next: u64,
+}
+
+impl Chain {
+    /// Hands over the elements in order.
+    pub async fn walk(&self, reader: &Reader, space: &AddressSpace, sink: &mut impl Sink) -> End {
+        if self.first.get() != 0 && !is_kernel_pointer(self.first) {
+            return End::Stopped(Problem::BadNode {
+                at: self.first,
+                what: "not a kernel pointer",
+            });
+        }
+        let mut seen = FxHashSet::default();
+        let mut at = self.first;
+        while at.get() != 0 {
+            if !seen.insert(at) {
+                return if at == self.first {
+                    End::Complete
+                } else {
+                    End::Stopped(Problem::Cycle(at))
+                };
+            }
+            if seen.len() > MOST_ELEMENTS {
+                return End::Stopped(Problem::TooMany(MOST_ELEMENTS));
+            }
+            if let ControlFlow::Break(()) = sink(Element::new(at, seen.len() as u64 - 1)).await {
+                return End::Enough;
+            }
+            let link = VirtAddr::new(at.get().wrapping_add(self.next));
+            at = match reader.pointer(space, link).await {
+                Ok(next) if next.get() == 0 || is_kernel_pointer(next) => next,
+                Ok(pointer) => return End::Stopped(Problem::WildPointer { at: link, pointer }),
+                Err(unreadable) => return End::Stopped(unreadable.into()),
+            };
+        }
+        End::Complete
+    }
+}
