@@ -1,1 +1,23 @@
 //! Text → checked query; no memory anywhere.
+
+pub mod ast;
+pub mod catalog;
+pub mod check;
+mod diagnose;
+mod expected;
+pub mod function;
+#[cfg(test)]
+mod generated;
+mod habits;
+mod layout;
+mod operators;
+pub mod parse;
+pub mod print;
+mod scan;
+mod syntax_error;
+pub mod typed;
+
+pub use layout::MAX_NESTING;
+pub use parse::{Completeness, is_complete, parse_expression, parse_program, parse_statements};
+pub use print::{print_program, print_statement};
+pub use syntax_error::{SyntaxError, Unexpected};

@@ -1,0 +1,121 @@
+//! What a statement can speak of: the kernel's types and symbols, the walk library over them, the user's own definitions.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::profile::{Aggregate, LayoutProfile, Library, Member, ProfileError, Type};
+use crate::report::{Report, SourceText};
+use crate::value::{Value, ValueType};
+
+use super::ast;
+use super::typed::LibraryFunction;
+
+/// A library function that has been checked: itself, the types of its parameters, the type of its value.
+#[derive(Clone, Debug)]
+pub(super) struct CheckedFunction {
+    pub(super) function: Rc<LibraryFunction>,
+    pub(super) parameters: Vec<ValueType>,
+    pub(super) result: ValueType,
+}
+
+/// The kernel's types and symbols and the walk library; made once a kernel.
+#[derive(Debug)]
+pub struct Catalog {
+    /// Types and symbols.
+    pub profile: Arc<LayoutProfile>,
+    /// Walks, columns and functions.
+    pub library: Library,
+    /// Checked columns and functions, or why they cannot be had on this kernel.
+    pub(super) functions: RefCell<FxHashMap<String, Result<CheckedFunction, Vec<Report>>>>,
+    /// Names of those being checked now: one that comes up again is defined by itself.
+    pub(super) in_progress: RefCell<FxHashSet<String>>,
+}
+
+impl Catalog {
+    /// A catalogue over a kernel's types and a walk library.
+    pub fn new(profile: Arc<LayoutProfile>, library: Library) -> Self {
+        Self {
+            profile,
+            library,
+            functions: RefCell::default(),
+            in_progress: RefCell::default(),
+        }
+    }
+
+    /// Whether the kernel has what a `needs` entry names: `struct.member`, `struct NAME`, `@symbol`, `!…` for the opposite.
+    pub fn meets(&self, need: &str) -> Result<bool, ProfileError> {
+        if let Some(opposite) = need.strip_prefix('!') {
+            return Ok(!self.meets(opposite)?);
+        }
+        if let Some(symbol) = need.strip_prefix('@') {
+            return Ok(self.profile.symbol(symbol)?.is_some());
+        }
+        if need.starts_with("struct ") || need.starts_with("union ") {
+            return Ok(self
+                .profile
+                .aggregate(&self.profile.parse_type(need)?)?
+                .is_some());
+        }
+        if let Some(name) = need.strip_prefix("enum ") {
+            return Ok(self.profile.enumeration(name)?.is_some());
+        }
+        let Some((owner, path)) = need.split_once('.') else {
+            return Ok(false);
+        };
+        let owner = Type::Struct(Arc::from(owner));
+        Ok(self.find_path(&owner, path)?.is_some())
+    }
+
+    /// The needs that the kernel does not meet.
+    pub fn unmet<'a>(&self, needs: &'a [String]) -> Result<Vec<&'a str>, ProfileError> {
+        let mut unmet = Vec::new();
+        for need in needs {
+            if !self.meets(need)? {
+                unmet.push(need.as_str());
+            }
+        }
+        Ok(unmet)
+    }
+
+    /// The aggregate behind a type, typedefs stripped; `None` for other types.
+    pub fn aggregate(&self, ty: &Type) -> Result<Option<Arc<Aggregate>>, ProfileError> {
+        self.profile.aggregate(&self.profile.strip(ty)?)
+    }
+
+    /// A member by its dotted path, with its offset from the start of `ty` in its `offset`.
+    pub fn find_path(&self, ty: &Type, path: &str) -> Result<Option<Member>, ProfileError> {
+        let mut found: Option<Member> = None;
+        for name in path.split('.') {
+            let start = found.as_ref().map_or(0, |member| member.offset);
+            let Some(aggregate) = self.aggregate(found.as_ref().map_or(ty, |member| &member.ty))?
+            else {
+                return Ok(None);
+            };
+            let Some(member) = aggregate.member(name) else {
+                return Ok(None);
+            };
+            found = Some(Member {
+                offset: start.saturating_add(member.offset),
+                ..member.clone()
+            });
+        }
+        Ok(found)
+    }
+}
+
+/// What users define in a session.
+#[derive(Clone, Debug, Default)]
+pub struct Definitions {
+    /// `let`: values.
+    pub values: BTreeMap<String, (ValueType, Value)>,
+    /// `def NAME(…) = …`, each with the text it was written in.
+    pub functions: BTreeMap<String, (Arc<SourceText>, Rc<ast::DefineFunction>)>,
+    /// `def walk NAME(…) as …`, each with the text it was written in.
+    pub walks: BTreeMap<String, (Arc<SourceText>, Rc<ast::DefineWalk>)>,
+    /// `-D name=value`, read as `$name`.
+    pub variables: BTreeMap<String, Value>,
+}

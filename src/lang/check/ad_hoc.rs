@@ -1,0 +1,374 @@
+//! Traversals that are written in a query: any container of any type, nothing declared.
+
+use std::rc::Rc;
+
+use crate::lang::ast::{
+    Expression, ExpressionKind, Name, Source, Span, TraversalArgument, TypeBase, TypeName,
+};
+use crate::lang::typed::{CheckedSource, CheckedTraversal, Node, Typed};
+use crate::profile::Type;
+use crate::report::nearest;
+use crate::value::ValueType;
+
+use super::Checker;
+use super::scope::{Scope, ScopeSource, typed};
+
+/// Traversals that can be written in a query, each with an example.
+const AD_HOC: [(&str, &str); 7] = [
+    ("list", "list(struct module.list) from modules"),
+    (
+        "tree",
+        "tree(struct task_struct.children, struct task_struct.sibling) from init_task",
+    ),
+    ("array", "array(init_task.signal.rlim)"),
+    (
+        "chain",
+        "chain(struct file_system_type.next) from file_systems",
+    ),
+    ("xarray", "xarray(struct pid) from init_pid_ns.idr.idr_rt"),
+    (
+        "maple",
+        "maple(struct vm_area_struct) from init_task.active_mm.mm_mt",
+    ),
+    ("percpu", "percpu(runqueues)"),
+];
+
+impl Checker<'_> {
+    /// A traversal that is written in the query.
+    pub(super) fn ad_hoc_source(
+        &mut self,
+        name: &Name,
+        arguments: &[TraversalArgument],
+        source: &Source,
+        scope: &Scope<'_>,
+    ) -> Option<ScopeSource> {
+        let (traversal, element) = match (name.text.as_str(), arguments) {
+            ("list", [link]) => self.ad_hoc_list(link, source, scope)?,
+            ("tree", [children, sibling]) => self.ad_hoc_tree(children, sibling, source, scope)?,
+            ("array", [TraversalArgument::Expression(base)]) => {
+                let base = self.expression(base, scope)?;
+                self.array(base, None, name.span)?
+            }
+            (
+                "array",
+                [
+                    TraversalArgument::Expression(base),
+                    TraversalArgument::Expression(count),
+                ],
+            ) => {
+                let base = self.expression(base, scope)?;
+                let count = self.number(count, scope)?;
+                self.array(base, Some(count), name.span)?
+            }
+            ("chain", [next]) => {
+                let (element, next, _) = self.member_argument(next, source.span)?;
+                let first = self.root_value(source, name, scope)?;
+                (CheckedTraversal::Chain { first, next }, element)
+            }
+            ("xarray", [element]) => {
+                let element = self.type_argument(element, source.span)?;
+                let root = self.root_place(source, name, scope)?;
+                (
+                    CheckedTraversal::Xarray {
+                        root,
+                        layout: self.xarray_layout(name.span)?,
+                    },
+                    element,
+                )
+            }
+            ("maple", [element]) => {
+                let element = self.type_argument(element, source.span)?;
+                let root = self.root_place(source, name, scope)?;
+                (
+                    CheckedTraversal::Maple {
+                        root,
+                        layout: self.maple_layout(name.span)?,
+                    },
+                    element,
+                )
+            }
+            ("percpu", [TraversalArgument::Expression(symbol)]) => {
+                let symbol = self.expression(symbol, scope)?;
+                let ValueType::Kernel(element) = symbol.kind.clone() else {
+                    return None;
+                };
+                (self.per_cpu(symbol, name.span)?, element)
+            }
+            _ => {
+                self.unknown_traversal(name);
+                return None;
+            }
+        };
+        let checked = CheckedSource {
+            name: source
+                .alias
+                .as_ref()
+                .map_or(&name.text, |alias| &alias.text)
+                .clone(),
+            walk: name.text.clone(),
+            id: self.new_source(),
+            element,
+            traversal,
+            last: None,
+            predictors: Vec::new(),
+            optional: source.optional,
+        };
+        Some(ScopeSource {
+            source: Rc::new(checked),
+            owner: None,
+            cells: Vec::new(),
+        })
+    }
+
+    pub(super) fn unknown_traversal(&mut self, name: &Name) {
+        if let Some((_, example)) = AD_HOC.iter().find(|(known, _)| *known == name.text) {
+            let message = format!("these are not the arguments of `{}`", name.text);
+            self.error(name.span, message, format!("for example `{example}`"));
+            return;
+        }
+        let near = nearest(&name.text, AD_HOC.iter().map(|(known, _)| *known));
+        let names: Vec<_> = AD_HOC
+            .iter()
+            .map(|(known, _)| format!("`{known}`"))
+            .collect();
+        let label = near.map_or_else(
+            || format!("known are {}", names.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        self.error(
+            name.span,
+            format!("there is no traversal `{}`", name.text),
+            label,
+        );
+    }
+
+    pub(super) fn ad_hoc_list(
+        &mut self,
+        link: &TraversalArgument,
+        source: &Source,
+        scope: &Scope<'_>,
+    ) -> Option<(CheckedTraversal, Type)> {
+        let (element, link, member) = self.member_argument(link, source.span)?;
+        if member.to_string() != "struct list_head" {
+            let lists = self.members_of_type(&element, "struct list_head");
+            let label = format!("`{element}` has these lists: {}", lists.join(", "));
+            self.error(
+                source.span,
+                format!("the member is a `{member}` and not a `struct list_head`"),
+                label,
+            );
+            return None;
+        }
+        let name = Name {
+            text: "list".to_owned(),
+            span: source.span,
+        };
+        let root = self.root_place(source, &name, scope)?;
+        if root.kind == ValueType::Kernel(element.clone()) {
+            let offset = i64::try_from(link).unwrap_or(i64::MAX);
+            let node = Node::At {
+                base: Box::new(root.clone()),
+                offset,
+                bits: None,
+            };
+            let head = typed(node, ValueType::Kernel(member), root.span);
+            return Some((
+                CheckedTraversal::List {
+                    head,
+                    link,
+                    first: Some(root),
+                },
+                element,
+            ));
+        }
+        if root.kind != ValueType::Kernel(member.clone()) {
+            let message = format!(
+                "a list starts at a `struct list_head` or at a `{element}`, and this is `{}`",
+                root.kind
+            );
+            self.error(root.span, message, "");
+            return None;
+        }
+        Some((
+            CheckedTraversal::List {
+                head: root,
+                link,
+                first: None,
+            },
+            element,
+        ))
+    }
+
+    pub(super) fn ad_hoc_tree(
+        &mut self,
+        children: &TraversalArgument,
+        sibling: &TraversalArgument,
+        source: &Source,
+        scope: &Scope<'_>,
+    ) -> Option<(CheckedTraversal, Type)> {
+        let (element, children, _) = self.member_argument(children, source.span)?;
+        let (other, sibling, _) = self.member_argument(sibling, source.span)?;
+        if element != other {
+            self.error(
+                source.span,
+                format!("both members must be of one type, not of `{element}` and `{other}`"),
+                "",
+            );
+            return None;
+        }
+        let name = Name {
+            text: "tree".to_owned(),
+            span: source.span,
+        };
+        let root = self.root_place(source, &name, scope)?;
+        if root.kind != ValueType::Kernel(element.clone()) {
+            self.error(
+                root.span,
+                format!(
+                    "the tree's root must be a `{element}`, and this is `{}`",
+                    root.kind
+                ),
+                "",
+            );
+            return None;
+        }
+        Some((
+            CheckedTraversal::Tree {
+                root,
+                children,
+                sibling,
+                through: None,
+            },
+            element,
+        ))
+    }
+
+    /// `from EXPR` as a place: pointers are followed.
+    pub(super) fn root_place(
+        &mut self,
+        source: &Source,
+        name: &Name,
+        scope: &Scope<'_>,
+    ) -> Option<Typed> {
+        let Some(root) = &source.root else {
+            self.missing_root(source, name);
+            return None;
+        };
+        let root = self.expression(root, scope)?;
+        match self.as_struct(root)? {
+            Ok((place, _)) => Some(place),
+            Err(root) if root.is_place() => Some(root),
+            Err(root) => {
+                self.error(
+                    root.span,
+                    format!("`{}` is no place in memory to start from", root.kind),
+                    "",
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn root_value(
+        &mut self,
+        source: &Source,
+        name: &Name,
+        scope: &Scope<'_>,
+    ) -> Option<Typed> {
+        match &source.root {
+            Some(root) => self.number(root, scope),
+            None => {
+                self.missing_root(source, name);
+                None
+            }
+        }
+    }
+
+    pub(super) fn missing_root(&mut self, source: &Source, name: &Name) {
+        let example = AD_HOC
+            .iter()
+            .find(|(known, _)| *known == name.text)
+            .map_or("", |(_, example)| example);
+        self.error(
+            source.span,
+            format!("`{}` needs to know where to start", name.text),
+            format!("for example `{example}`"),
+        );
+    }
+
+    pub(super) fn members_of_type(&self, container: &Type, wanted: &str) -> Vec<String> {
+        let Ok(Some(aggregate)) = self.catalog.aggregate(container) else {
+            return Vec::new();
+        };
+        let members = aggregate
+            .members
+            .iter()
+            .filter(|member| member.ty.to_string() == wanted);
+        members
+            .take(8)
+            .map(|member| format!("`{}`", member.name))
+            .collect()
+    }
+
+    /// `struct T.member` as an argument: the type, the member's offset, the member's type.
+    pub(super) fn member_argument(
+        &mut self,
+        argument: &TraversalArgument,
+        span: Span,
+    ) -> Option<(Type, u64, Type)> {
+        match argument {
+            TraversalArgument::Member { container, path } => {
+                let ty = self.type_named(container)?;
+                let reached = self.path_in(&ty, path)?;
+                Some((ty, reached.offset, reached.ty))
+            }
+            TraversalArgument::Expression(Expression {
+                kind: ExpressionKind::Member { object, member },
+                span,
+            }) => {
+                let ExpressionKind::Name(name) = &object.kind else {
+                    self.error(
+                        *span,
+                        "a member of a type is wanted here",
+                        "for example `struct module.list`",
+                    );
+                    return None;
+                };
+                let base = TypeBase::Struct(Name {
+                    text: name.clone(),
+                    span: object.span,
+                });
+                let ty = self.type_named(&TypeName {
+                    base,
+                    pointers: 0,
+                    dimensions: Vec::new(),
+                    span: object.span,
+                })?;
+                let found = self.layout_member(&ty.to_string(), &member.text, member.span)?;
+                Some((ty, found.offset, found.ty))
+            }
+            _ => {
+                self.error(
+                    span,
+                    "a member of a type is wanted here",
+                    "for example `struct module.list`",
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn type_argument(
+        &mut self,
+        argument: &TraversalArgument,
+        span: Span,
+    ) -> Option<Type> {
+        match argument {
+            TraversalArgument::Type(name) => self.type_named(name),
+            _ => {
+                self.error(span, "a type is wanted here", "for example `struct pid`");
+                None
+            }
+        }
+    }
+}

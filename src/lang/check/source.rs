@@ -1,0 +1,393 @@
+//! Sources: which walk, whose container, from which root, called what.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::lang::ast::{DefineWalk, Expression, Name, Source, SourceKind, Span, TraversalArgument};
+use crate::lang::typed::{CheckedSource, Node, Predictor, SourceId, Typed};
+use crate::profile::{Type, Walk, WalkVariant};
+use crate::report::{Report, SourceText, nearest};
+use crate::value::ValueType;
+
+use super::Checker;
+use super::query::{element_of, query_source};
+use super::scope::{Scope, ScopeSource, typed};
+
+impl Checker<'_> {
+    /// One source of a query.
+    pub(super) fn source(&mut self, source: &Source, scope: &Scope<'_>) -> Option<ScopeSource> {
+        let alias = source.alias.as_ref().map(|alias| alias.text.clone());
+        match &source.kind {
+            SourceKind::Query(query) => {
+                let checked = self.query(query, Some(scope))?;
+                let id = self.new_source();
+                Some(query_source(
+                    alias.unwrap_or_else(|| "query".to_owned()),
+                    id,
+                    checked,
+                    source.optional,
+                ))
+            }
+            SourceKind::Walk(name) => {
+                if let Some((text, definition)) = self.definitions.walks.get(&name.text).cloned() {
+                    return self.defined_walk(&text, &definition, &[], source, scope);
+                }
+                self.library_source(name, source, scope)
+            }
+            SourceKind::Traversal { name, arguments } => {
+                if let Some((text, definition)) = self.definitions.walks.get(&name.text).cloned() {
+                    return self.defined_walk(&text, &definition, arguments, source, scope);
+                }
+                self.ad_hoc_source(name, arguments, source, scope)
+            }
+        }
+    }
+
+    pub(super) fn new_source(&mut self) -> SourceId {
+        let id = SourceId(self.next_source);
+        self.next_source += 1;
+        id
+    }
+
+    /// A walk that the user defined.
+    fn defined_walk(
+        &mut self,
+        text: &Arc<SourceText>,
+        definition: &DefineWalk,
+        arguments: &[TraversalArgument],
+        source: &Source,
+        scope: &Scope<'_>,
+    ) -> Option<ScopeSource> {
+        if definition.parameters.len() != arguments.len() {
+            let (wanted, given) = (definition.parameters.len(), arguments.len());
+            let message = format!(
+                "`{}` takes {wanted} arguments, and {given} are given",
+                definition.name.text
+            );
+            self.error(source.span, message, "");
+            return None;
+        }
+        let mut inner = Scope::default();
+        for (parameter, argument) in definition.parameters.iter().zip(arguments) {
+            let TraversalArgument::Expression(argument) = argument else {
+                self.error(source.span, "a walk takes values, and this is a type", "");
+                return None;
+            };
+            inner
+                .names
+                .push((parameter.text.clone(), self.expression(argument, scope)?));
+        }
+        let checked = self.nested(text, source.span, false, |this| {
+            this.query(&definition.query, Some(&inner))
+        })?;
+        let id = self.new_source();
+        let name = source
+            .alias
+            .as_ref()
+            .map_or(&definition.name.text, |alias| &alias.text);
+        Some(query_source(name.clone(), id, checked, source.optional))
+    }
+
+    /// A walk of the library.
+    fn library_source(
+        &mut self,
+        name: &Name,
+        source: &Source,
+        scope: &Scope<'_>,
+    ) -> Option<ScopeSource> {
+        let Some(walk) = self.catalog.library.walks.get(&name.text) else {
+            let walks = self
+                .catalog
+                .library
+                .walks
+                .keys()
+                .chain(self.definitions.walks.keys());
+            let near = nearest(&name.text, walks.map(String::as_str));
+            let label = near
+                .map(|near| format!("did you mean `{near}`?"))
+                .unwrap_or_default();
+            self.error_with_hint(
+                name.span,
+                format!("there is no walk `{}`", name.text),
+                label,
+                "`show walks` lists them",
+            );
+            return None;
+        };
+        let variant = self.walk_variant(&name.text, walk, name.span)?;
+        let element = self.library_type(&walk.element, name.span)?;
+        let (base, owner) = self.base(name, walk, &variant, source, scope)?;
+        let id = self.new_source();
+        let place = format!("{}: walks.{}", walk.file, name.text);
+        let traversal = self.library_traversal(
+            &variant.traversal,
+            base.as_ref(),
+            &element,
+            &place,
+            name.span,
+        )?;
+        let last = match (&walk.last, &base) {
+            (Some(text), _) => {
+                let scope = Scope {
+                    self_place: base.clone(),
+                    ..Scope::default()
+                };
+                Some(self.library_expression(&format!("{place}.last"), text, &scope)?)
+            }
+            _ => None,
+        };
+        let predictors = if self.is_default_root(&variant, source) {
+            self.predictors(walk)
+        } else {
+            Vec::new()
+        };
+        let checked = CheckedSource {
+            name: source
+                .alias
+                .as_ref()
+                .map_or(&name.text, |alias| &alias.text)
+                .clone(),
+            walk: name.text.clone(),
+            id,
+            element,
+            traversal,
+            last,
+            predictors,
+            optional: source.optional,
+        };
+        Some(ScopeSource {
+            source: Rc::new(checked),
+            owner,
+            cells: Vec::new(),
+        })
+    }
+
+    /// Predictors know the walk's own root only.
+    fn is_default_root(&self, variant: &WalkVariant, source: &Source) -> bool {
+        match &source.root {
+            None => true,
+            Some(root) => {
+                variant.root.as_deref() == Some(self.text_of(root.span).trim_start_matches('@'))
+            }
+        }
+    }
+
+    pub(super) fn library_type(&mut self, text: &str, span: Span) -> Option<Type> {
+        let parsed = self.catalog.profile.parse_type(text);
+        self.profile(span, parsed)
+    }
+
+    /// The first variant whose needs the kernel meets.
+    fn walk_variant(&mut self, name: &str, walk: &Walk, span: Span) -> Option<WalkVariant> {
+        let mut missing = Vec::new();
+        for variant in &walk.variants {
+            let unmet = self.catalog.unmet(&variant.needs);
+            let unmet = self.profile(span, unmet)?;
+            if unmet.is_empty() {
+                return Some(variant.clone());
+            }
+            missing.push(
+                unmet
+                    .into_iter()
+                    .map(|need| format!("`{need}`"))
+                    .collect::<Vec<_>>()
+                    .join(" and "),
+            );
+        }
+        let report = Report::error(format!("`{name}` cannot be walked on this kernel")).at(
+            &self.source,
+            span.into(),
+            "",
+        );
+        self.errors.push(report.with_note(format!(
+            "it needs {}, which this kernel has not",
+            missing.join(", or ")
+        )));
+        None
+    }
+
+    /// What a walk starts from: the owner of its container, or its root. The second is the owner, for the walk's columns.
+    fn base(
+        &mut self,
+        name: &Name,
+        walk: &Walk,
+        variant: &WalkVariant,
+        source: &Source,
+        scope: &Scope<'_>,
+    ) -> Option<(Option<Typed>, Option<Typed>)> {
+        if let Some(of) = &walk.of {
+            let ty = self.library_type(of, name.span)?;
+            let given = source.owner.as_ref().or(source.root.as_ref());
+            let owner = match given {
+                Some(owner) => self.given_owner(owner, &ty, &name.text, scope)?,
+                None => self.implied_owner(&ty, name, scope)?,
+            };
+            return Some((Some(owner.clone()), Some(owner)));
+        }
+        if let Some(owner) = &source.owner {
+            let message = format!("`{}` belongs to nobody", name.text);
+            self.error_with_hint(
+                owner.span,
+                message,
+                "`of` is for walks of something",
+                "leave `of …` out",
+            );
+            return None;
+        }
+        if let Some(root) = &source.root {
+            let root = self.expression(root, scope)?;
+            let root = match self.as_struct(root)? {
+                Ok((place, _)) => place,
+                Err(value) => value,
+            };
+            return Some((Some(root), None));
+        }
+        match &variant.root {
+            Some(text) => {
+                let place = format!("{}: walks.{}.root", walk.file, name.text);
+                let root = self.library_place(&place, text, &Scope::default())?;
+                Some((Some(root), None))
+            }
+            None => Some((None, None)),
+        }
+    }
+
+    fn given_owner(
+        &mut self,
+        owner: &Expression,
+        ty: &Type,
+        walk: &str,
+        scope: &Scope<'_>,
+    ) -> Option<Typed> {
+        let span = owner.span;
+        let owner = self.expression(owner, scope)?;
+        let kind = owner.kind.to_string();
+        match self.as_struct(owner)? {
+            Ok((place, aggregate)) if aggregate.as_type() == *ty => Some(place),
+            _ => {
+                self.error(
+                    span,
+                    format!("`{walk}` is a walk of a `{ty}`, and this is `{kind}`"),
+                    "",
+                );
+                None
+            }
+        }
+    }
+
+    fn implied_owner(&mut self, ty: &Type, name: &Name, scope: &Scope<'_>) -> Option<Typed> {
+        let found = scope
+            .all_sources()
+            .find(|source| source.source.element == *ty);
+        if let Some(source) = found {
+            return Some(element_of(source, name.span));
+        }
+        let walks = self.catalog.library.walks.iter();
+        let giver = walks
+            .filter(|(_, walk)| walk.of.is_none() && walk.element == ty.to_string())
+            .map(|(name, _)| name)
+            .next_back();
+        let hint = match giver {
+            Some(giver) => format!(
+                "write `walk {giver}, {} …`, or `{} of EXPRESSION`",
+                name.text, name.text
+            ),
+            None => format!("write `{} of EXPRESSION`", name.text),
+        };
+        let message = format!(
+            "`{}` is a walk of a `{ty}`, and no source before it gives one",
+            name.text
+        );
+        self.error_with_hint(name.span, message, "whose?", hint);
+        None
+    }
+
+    /// What prefetches a walk; one that this kernel cannot serve is left out, since rows do not depend on it.
+    fn predictors(&mut self, walk: &Walk) -> Vec<Predictor> {
+        let mut predictors = Vec::new();
+        for text in &walk.predict {
+            if text == "both_ends" {
+                predictors.push(Predictor::BothEnds);
+                continue;
+            }
+            let before = self.errors.len();
+            if let Some((other, column)) = text.split_once('.')
+                && let Some(predictor) = self.walk_predictor(text, other, column)
+            {
+                predictors.push(predictor);
+            }
+            self.errors.truncate(before);
+        }
+        predictors
+    }
+
+    fn walk_predictor(&mut self, text: &str, walk: &str, column: &str) -> Option<Predictor> {
+        let name = |text: &str| Name {
+            text: text.to_owned(),
+            span: Span::default(),
+        };
+        let source = Source {
+            kind: SourceKind::Walk(name(walk)),
+            owner: None,
+            root: None,
+            alias: None,
+            optional: false,
+            span: Span::default(),
+        };
+        let source = self.library_source(&name(walk), &source, &Scope::default())?;
+        let pointer = self.column_of_source(&source, &name(column), &Scope::default())??;
+        let pointer = self.read(pointer)?;
+        Some(Predictor::Walk {
+            source: source.source,
+            pointer,
+            name: text.to_owned(),
+        })
+    }
+
+    /// Checks that a walk can be walked, with an owner that stands for any.
+    pub(super) fn walk_availability(&mut self, name: &str) -> Option<()> {
+        let walk = self.catalog.library.walks.get(name)?;
+        let span = Span::default();
+        let mut scope = Scope::default();
+        let mut owner = None;
+        if let Some(of) = &walk.of {
+            let ty = self.library_type(of, span)?;
+            scope.names.push((
+                "owner".to_owned(),
+                typed(Node::Local(0), ValueType::Kernel(ty), span),
+            ));
+            owner = Some(Expression {
+                kind: crate::lang::ast::ExpressionKind::Name("owner".to_owned()),
+                span,
+            });
+        }
+        let name = Name {
+            text: name.to_owned(),
+            span,
+        };
+        let kind = SourceKind::Walk(name.clone());
+        let source = Source {
+            kind,
+            owner,
+            root: None,
+            alias: None,
+            optional: false,
+            span,
+        };
+        let source = self.library_source(&name, &source, &scope)?;
+        for column in &walk.select {
+            let column = Name {
+                text: column.clone(),
+                span,
+            };
+            if self
+                .column_of_source(&source, &column, &Scope::default())?
+                .is_none()
+            {
+                let element = element_of(&source, span);
+                self.member(element, &column, true, span)?;
+            }
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,319 @@
+//! Traversals: which container of which struct, and where the kernel keeps its parts.
+
+use std::rc::Rc;
+
+use crate::lang::ast::{Expression, ExpressionKind, Name, Source, SourceKind, Span};
+use crate::lang::typed::{CheckedSource, CheckedTraversal, Node, Typed};
+use crate::profile::{Member, Traversal, TreeTraversal, Type};
+use crate::value::{Value, ValueType};
+use crate::walk::{Entries, MapleLayout, NodeLayout, XarrayLayout};
+
+use super::Checker;
+use super::scope::{Scope, typed};
+
+impl Checker<'_> {
+    /// A traversal of the library, seen from `base`.
+    pub(super) fn library_traversal(
+        &mut self,
+        traversal: &Traversal,
+        base: Option<&Typed>,
+        element: &Type,
+        place: &str,
+        span: Span,
+    ) -> Option<CheckedTraversal> {
+        let scope = Scope {
+            self_place: base.cloned(),
+            ..Scope::default()
+        };
+        match traversal {
+            Traversal::List(list) => {
+                let head = match &list.head {
+                    Some(text) => {
+                        self.library_expression(&format!("{place}.list.head"), text, &scope)?
+                    }
+                    None => base.cloned()?,
+                };
+                let link = self.link(element, &list.link, span)?;
+                let first = if list.include_root {
+                    base.cloned()
+                } else {
+                    None
+                };
+                Some(CheckedTraversal::List {
+                    head,
+                    link: link.offset,
+                    first,
+                })
+            }
+            Traversal::Tree(tree) => self.library_tree(tree, base?.clone(), element, span),
+            Traversal::Array(array) => {
+                let base =
+                    self.library_expression(&format!("{place}.array.base"), &array.base, &scope)?;
+                let count = match &array.count {
+                    Some(text) => Some(self.library_expression(
+                        &format!("{place}.array.count"),
+                        text,
+                        &scope,
+                    )?),
+                    None => None,
+                };
+                self.array(base, count, span)
+                    .map(|(traversal, _)| traversal)
+            }
+            Traversal::Chain(chain) => {
+                let first =
+                    self.library_expression(&format!("{place}.chain.first"), &chain.first, &scope)?;
+                let next = self.link(element, &chain.next, span)?.offset;
+                Some(CheckedTraversal::Chain { first, next })
+            }
+            Traversal::Xarray(xarray) => {
+                let root =
+                    self.library_expression(&format!("{place}.xarray.root"), &xarray.root, &scope)?;
+                Some(CheckedTraversal::Xarray {
+                    root,
+                    layout: self.xarray_layout(span)?,
+                })
+            }
+            Traversal::Maple(maple) => {
+                let root =
+                    self.library_expression(&format!("{place}.maple.root"), &maple.root, &scope)?;
+                Some(CheckedTraversal::Maple {
+                    root,
+                    layout: self.maple_layout(span)?,
+                })
+            }
+            Traversal::PerCpu(per_cpu) => {
+                let symbol = self.library_place(
+                    &format!("{place}.per_cpu.symbol"),
+                    &per_cpu.symbol,
+                    &scope,
+                )?;
+                self.per_cpu(symbol, span)
+            }
+        }
+    }
+
+    /// A member that links elements, by its path in the element.
+    pub(super) fn link(&mut self, element: &Type, path: &str, span: Span) -> Option<Member> {
+        self.layout_member(&element.to_string(), path, span)
+    }
+
+    /// A member that a traversal needs; a report where the kernel has none.
+    pub(super) fn layout_member(&mut self, ty: &str, path: &str, span: Span) -> Option<Member> {
+        let ty = self.library_type(ty, span)?;
+        let found = self.catalog.find_path(&ty, path);
+        let found = self.profile(span, found)?;
+        if found.is_none() {
+            self.error(
+                span,
+                format!("`{ty}` has no member `{path}` on this kernel"),
+                "needed for this walk",
+            );
+        }
+        found
+    }
+
+    pub(super) fn library_tree(
+        &mut self,
+        tree: &TreeTraversal,
+        root: Typed,
+        element: &Type,
+        span: Span,
+    ) -> Option<CheckedTraversal> {
+        let children = self.link(element, &tree.children, span)?.offset;
+        let sibling = self.link(element, &tree.sibling, span)?.offset;
+        let through = match &tree.through {
+            Some(walk) => Some(self.through(walk, element, span)?),
+            None => None,
+        };
+        Some(CheckedTraversal::Tree {
+            root,
+            children,
+            sibling,
+            through,
+        })
+    }
+
+    /// The walk whose elements' children count as an element's own; its owner is the first local.
+    pub(super) fn through(
+        &mut self,
+        walk: &str,
+        element: &Type,
+        span: Span,
+    ) -> Option<Rc<CheckedSource>> {
+        let owner = typed(Node::Local(0), ValueType::Kernel(element.clone()), span);
+        let scope = Scope {
+            names: vec![("owner".to_owned(), owner)],
+            ..Scope::default()
+        };
+        let source = Source {
+            kind: SourceKind::Walk(Name {
+                text: walk.to_owned(),
+                span,
+            }),
+            owner: Some(Expression {
+                kind: ExpressionKind::Name("owner".to_owned()),
+                span,
+            }),
+            root: None,
+            alias: None,
+            optional: false,
+            span,
+        };
+        self.source(&source, &scope).map(|source| source.source)
+    }
+
+    /// An array and the type of its elements: entries that are pointers stand for what they point to.
+    pub(super) fn array(
+        &mut self,
+        base: Typed,
+        count: Option<Typed>,
+        span: Span,
+    ) -> Option<(CheckedTraversal, Type)> {
+        let ValueType::Kernel(ty) = &base.kind else {
+            self.error(base.span, format!("`{}` is no array", base.kind), "");
+            return None;
+        };
+        let stripped = self.strip(span, ty)?;
+        let (entry, typed_count, base) = match stripped {
+            Type::Array { element, count } => ((*element).clone(), count, base),
+            Type::Pointer(target) => {
+                let pointer = self.read(base)?;
+                let kind = ValueType::Kernel((*target).clone());
+                (
+                    (*target).clone(),
+                    None,
+                    typed(Node::Follow(Box::new(pointer)), kind, span),
+                )
+            }
+            other => {
+                self.error(
+                    base.span,
+                    format!("`{other}` is no array"),
+                    "an array or a pointer to its first entry is wanted here",
+                );
+                return None;
+            }
+        };
+        let count = match (count, typed_count) {
+            (Some(count), _) => count,
+            (None, Some(count)) => typed(
+                Node::Constant(Value::Integer(i128::from(count))),
+                ValueType::Integer,
+                span,
+            ),
+            (None, None) => {
+                self.error(
+                    base.span,
+                    "how many entries?",
+                    "the type does not say: write `array(EXPRESSION, COUNT)`",
+                );
+                return None;
+            }
+        };
+        let entry = self.strip(span, &entry)?;
+        let (entries, element) = match entry {
+            Type::Pointer(target) => (Entries::Pointers, self.strip(span, &target)?),
+            other => (Entries::Embedded(self.size_of(span, &other)?), other),
+        };
+        Some((
+            CheckedTraversal::Array {
+                base,
+                count,
+                entries,
+            },
+            element,
+        ))
+    }
+
+    pub(super) fn xarray_layout(&mut self, span: Span) -> Option<XarrayLayout> {
+        let head = self.layout_member("struct xarray", "xa_head", span)?.offset;
+        let shift = self.layout_member("struct xa_node", "shift", span)?.offset;
+        let slots = self.layout_member("struct xa_node", "slots", span)?;
+        let slot_count = self.array_count(&slots.ty, span)?;
+        Some(XarrayLayout {
+            head,
+            shift,
+            slots: slots.offset,
+            slot_count,
+        })
+    }
+
+    pub(super) fn array_count(&mut self, ty: &Type, span: Span) -> Option<u64> {
+        match self.strip(span, ty)? {
+            Type::Array {
+                count: Some(count), ..
+            } if (1..=4096).contains(&count) => Some(count),
+            other => {
+                self.error(
+                    span,
+                    format!("`{other}` is not an array of the expected size"),
+                    "",
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn maple_layout(&mut self, span: Span) -> Option<MapleLayout> {
+        let root = self
+            .layout_member("struct maple_tree", "ma_root", span)?
+            .offset;
+        let node = Type::Struct("maple_node".into());
+        let node_size = self.size_of(span, &node)?;
+        let range = self.maple_node("struct maple_range_64", span)?;
+        let gap_range = self.maple_node("struct maple_arange_64", span)?;
+        Some(MapleLayout {
+            root,
+            node_size,
+            range,
+            gap_range,
+        })
+    }
+
+    pub(super) fn maple_node(&mut self, ty: &str, span: Span) -> Option<NodeLayout> {
+        let pivots = self.layout_member(ty, "pivot", span)?;
+        let slots = self.layout_member(ty, "slot", span)?.offset;
+        let end = self.layout_member(ty, "meta.end", span)?.offset;
+        let pivot_count = self.array_count(&pivots.ty, span)?;
+        Some(NodeLayout {
+            pivots: pivots.offset,
+            pivot_count,
+            slots,
+            end,
+        })
+    }
+
+    pub(super) fn per_cpu(&mut self, symbol: Typed, span: Span) -> Option<CheckedTraversal> {
+        let Some(area) = &self.catalog.library.per_cpu else {
+            self.error(
+                span,
+                "the walk library does not say where per-CPU variables are",
+                "",
+            );
+            return None;
+        };
+        let offsets = self.per_cpu_offsets(span)?;
+        let mask = self.library_place("per_cpu.cpus", &area.cpus, &Scope::default())?;
+        let count = self.library_expression("per_cpu.count", &area.count, &Scope::default())?;
+        Some(CheckedTraversal::PerCpu {
+            symbol,
+            offsets,
+            mask,
+            count,
+        })
+    }
+
+    /// The place of the array of per-CPU offsets.
+    pub(super) fn per_cpu_offsets(&mut self, span: Span) -> Option<Typed> {
+        let Some(area) = &self.catalog.library.per_cpu else {
+            self.error(
+                span,
+                "the walk library does not say where per-CPU variables are",
+                "",
+            );
+            return None;
+        };
+        self.library_place("per_cpu.offsets", &area.offsets, &Scope::default())
+    }
+}
