@@ -1,1 +1,91 @@
 //! Plan and memory → rows, in waves.
+//!
+//! Every row, walk and column of a query advances at the same time; what each waits for is merged by `wave`. A failed read is a
+//! null with its reason; a walk that had to stop is named in the answer.
+
+mod arithmetic;
+mod builtin;
+mod context;
+mod evaluate;
+mod format;
+mod group;
+mod materialize;
+mod operator;
+mod place;
+mod query;
+mod source;
+
+use std::rc::Rc;
+
+use crate::lang::catalog::Catalog;
+use crate::lang::typed::Typed;
+use crate::paging::AddressSpace;
+use crate::plan::Plan;
+use crate::row::{Row, Rows, Schema};
+use crate::value::Value;
+use crate::wave::{Budget, Cost, Engine, Stalled};
+
+use context::{Context, Environment};
+
+/// The kernel that is asked: where it is and what its types are.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its kernel address space.
+    pub space: Rc<AddressSpace>,
+    /// To add to link-time addresses of the image.
+    pub slide: u64,
+    /// Where the direct map of physical memory begins.
+    pub direct_map: u64,
+    /// Its types and symbols.
+    pub catalog: Rc<Catalog>,
+}
+
+/// Runs a query.
+pub fn run(
+    engine: &Rc<Engine>,
+    target: &Target,
+    plan: &Plan,
+    budget: Budget,
+) -> Result<(Rows, Cost), Stalled> {
+    let context = Rc::new(Context::new(target.clone()));
+    let columns = plan.query.columns.clone();
+    let query = Rc::clone(&plan.query);
+    let for_query = Rc::clone(&context);
+    let (rows, cost) = engine.run(budget, move |reader| async move {
+        let cells = query::run(&for_query, &query, Environment::default(), reader.clone()).await;
+        let mut rows = Vec::with_capacity(cells.len());
+        for cells in cells {
+            rows.push(Row {
+                cells: materialize::cells(&for_query, &reader, cells).await,
+            });
+        }
+        rows
+    })?;
+    let incomplete = context.incomplete.take();
+    Ok((
+        Rows {
+            schema: Schema::new(columns),
+            rows,
+            incomplete,
+        },
+        cost,
+    ))
+}
+
+/// Computes expressions that stand alone; structs are read whole.
+pub fn evaluate(
+    engine: &Rc<Engine>,
+    target: &Target,
+    expressions: Vec<Typed>,
+    budget: Budget,
+) -> Result<(Vec<Value>, Cost), Stalled> {
+    let context = Rc::new(Context::new(target.clone()));
+    engine.run(budget, move |reader| async move {
+        let environment = Environment::default();
+        let mut values = Vec::with_capacity(expressions.len());
+        for expression in &expressions {
+            values.push(evaluate::value(&context, expression, &environment, &reader).await);
+        }
+        materialize::cells(&context, &reader, values).await
+    })
+}

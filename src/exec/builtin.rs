@@ -1,0 +1,252 @@
+//! The built-in functions of `lang::function`, executed.
+
+use std::rc::Rc;
+
+use crate::addr::VirtAddr;
+use crate::lang::function::Builtin;
+use crate::value::{Reason, Value};
+use crate::wave::Reader;
+
+use super::context::Context;
+use super::format;
+
+/// Longest text that `str` reads where nothing is said, in bytes: `PATH_MAX`.
+const LONGEST_TEXT: u64 = 4096;
+
+/// Longest stretch that `bytes` and `user` read, in bytes.
+const LONGEST_BYTES: u64 = 1024 * 1024;
+
+/// Calls a function. A null argument gives null, except where the function is about nulls.
+pub(super) async fn call(
+    context: &Rc<Context>,
+    function: Builtin,
+    arguments: Vec<Value>,
+    reader: &Reader,
+) -> Value {
+    if function == Builtin::Reason {
+        return match arguments.first() {
+            Some(Value::Null(reason)) => Value::text(reason.to_string()),
+            _ => Value::Null(Reason::Absent),
+        };
+    }
+    if !matches!(function, Builtin::Format | Builtin::Join)
+        && let Some(null) = arguments.iter().find(|argument| argument.is_null())
+    {
+        return null.clone();
+    }
+    match function {
+        Builtin::Str => text_at(context, &arguments, reader).await,
+        Builtin::Bytes => bytes_at(context, &arguments, reader).await,
+        Builtin::User => user_bytes(context, &arguments, reader).await,
+        Builtin::Phys => match address(arguments.first()) {
+            Some(address) => match reader.translate(context.space(), address).await {
+                Ok(translation) => Value::Address(translation.physical.get()),
+                Err(unreadable) => Value::unreadable(unreadable),
+            },
+            None => Value::Null(Reason::OutOfRange),
+        },
+        Builtin::Virt => {
+            match number(arguments.first()).and_then(|number| u64::try_from(number).ok()) {
+                Some(physical) => Value::Address(context.target.direct_map.wrapping_add(physical)),
+                None => Value::Null(Reason::OutOfRange),
+            }
+        }
+        Builtin::Sym => symbol_at(context, &arguments),
+        Builtin::Symbol => symbol_named(context, &arguments),
+        _ => pure(function, &arguments).unwrap_or(Value::Null(Reason::OutOfRange)),
+    }
+}
+
+fn number(value: Option<&Value>) -> Option<i128> {
+    value?.as_integer()
+}
+
+fn address(value: Option<&Value>) -> Option<VirtAddr> {
+    let number = number(value)?;
+    u64::try_from(number)
+        .or_else(|_| i64::try_from(number).map(|number| number as u64))
+        .ok()
+        .map(VirtAddr::new)
+}
+
+fn text(value: Option<&Value>) -> Option<&[u8]> {
+    match value? {
+        Value::Text(bytes) | Value::Bytes(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+async fn text_at(context: &Rc<Context>, arguments: &[Value], reader: &Reader) -> Value {
+    let Some(at) = address(arguments.first()) else {
+        return Value::Null(Reason::OutOfRange);
+    };
+    if at.get() < 4096 {
+        return Value::Null(Reason::NullPointer);
+    }
+    let longest = match arguments.get(1) {
+        Some(longest) => longest
+            .as_integer()
+            .and_then(|longest| u64::try_from(longest).ok()),
+        None => Some(LONGEST_TEXT),
+    };
+    let Some(longest) = longest else {
+        return Value::Null(Reason::OutOfRange);
+    };
+    match reader
+        .string(context.space(), at, longest.min(LONGEST_TEXT))
+        .await
+    {
+        Ok(bytes) => Value::text(bytes),
+        Err(unreadable) => Value::unreadable(unreadable),
+    }
+}
+
+async fn bytes_at(context: &Rc<Context>, arguments: &[Value], reader: &Reader) -> Value {
+    let Some(at) = address(arguments.first()) else {
+        return Value::Null(Reason::OutOfRange);
+    };
+    read_bytes(context.space(), at, arguments.get(1), reader).await
+}
+
+async fn user_bytes(context: &Rc<Context>, arguments: &[Value], reader: &Reader) -> Value {
+    let (Some(table), Some(at)) = (address(arguments.first()), address(arguments.get(1))) else {
+        return Value::Null(Reason::OutOfRange);
+    };
+    let table = match reader.translate(context.space(), table).await {
+        Ok(translation) => translation.physical,
+        Err(unreadable) => return Value::unreadable(unreadable),
+    };
+    read_bytes(&context.space().user(table), at, arguments.get(2), reader).await
+}
+
+async fn read_bytes(
+    space: &crate::paging::AddressSpace,
+    at: VirtAddr,
+    length: Option<&Value>,
+    reader: &Reader,
+) -> Value {
+    let length = number(length)
+        .and_then(|length| u64::try_from(length).ok())
+        .filter(|length| *length <= LONGEST_BYTES);
+    let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else {
+        return Value::Null(Reason::OutOfRange);
+    };
+    let mut bytes = vec![0; length];
+    match reader.read(space, at, &mut bytes).await {
+        Ok(()) => Value::Bytes(Rc::from(bytes)),
+        Err(unreadable) => Value::unreadable(unreadable),
+    }
+}
+
+fn symbol_at(context: &Context, arguments: &[Value]) -> Value {
+    let Some(at) = address(arguments.first()) else {
+        return Value::Null(Reason::OutOfRange);
+    };
+    let linked = at.get().wrapping_sub(context.target.slide);
+    match context.target.catalog.profile.symbol_at(linked) {
+        Ok(Some((symbol, 0))) => Value::text(&*symbol.name),
+        Ok(Some((symbol, offset))) => Value::text(format!("{}+{offset:#x}", symbol.name)),
+        _ => Value::Null(Reason::Unavailable("no symbol there".into())),
+    }
+}
+
+fn symbol_named(context: &Context, arguments: &[Value]) -> Value {
+    let name = text(arguments.first())
+        .map(String::from_utf8_lossy)
+        .unwrap_or_default();
+    match context.target.catalog.profile.symbol(&name) {
+        Ok(Some(symbol)) => Value::Address(symbol.address.wrapping_add(context.target.slide)),
+        _ => Value::Null(Reason::Unavailable("no such symbol".into())),
+    }
+}
+
+/// The functions that need nothing but their arguments.
+fn pure(function: Builtin, arguments: &[Value]) -> Option<Value> {
+    let first = arguments.first();
+    Some(match function {
+        Builtin::Abs => match first? {
+            Value::Float(number) => Value::Float(number.abs()),
+            other => Value::integer(other.as_integer()?.abs()),
+        },
+        Builtin::Bits => {
+            let (number, high, low) = (
+                number(first)?,
+                number(arguments.get(1))?,
+                number(arguments.get(2))?,
+            );
+            if !(0..64).contains(&low) || !(low..64).contains(&high) {
+                return None;
+            }
+            Value::Integer((number >> low) & ((1i128 << (high - low + 1)) - 1))
+        }
+        Builtin::Fls => {
+            let number = number(first)? as u64;
+            Value::Integer(i128::from(64 - number.leading_zeros()))
+        }
+        Builtin::Format => return format::printf(text(first)?, arguments.get(1..)?),
+        Builtin::Hex => Value::text(hex(number(first)?)),
+        Builtin::Join => join(first?, arguments.get(1)),
+        Builtin::Len => Value::Integer(match first? {
+            Value::Text(bytes) | Value::Bytes(bytes) => bytes.len() as i128,
+            Value::List(values) => values.len() as i128,
+            Value::Place(place) => match &place.ty {
+                crate::profile::Type::Array { count, .. } => i128::from((*count)?),
+                _ => return None,
+            },
+            _ => return None,
+        }),
+        Builtin::Lower => Value::text(text(first)?.to_ascii_lowercase()),
+        Builtin::Upper => Value::text(text(first)?.to_ascii_uppercase()),
+        Builtin::Ntohs => Value::Integer(i128::from((number(first)? as u16).swap_bytes())),
+        Builtin::Ntohl => Value::Integer(i128::from((number(first)? as u32).swap_bytes())),
+        Builtin::Popcount => Value::Integer(i128::from((number(first)? as u64).count_ones())),
+        Builtin::Words => {
+            let text = text(first)?;
+            let end = text
+                .iter()
+                .rposition(|byte| *byte != 0)
+                .map_or(0, |last| last + 1);
+            Value::text(
+                text[..end]
+                    .iter()
+                    .map(|byte| if *byte == 0 { b' ' } else { *byte })
+                    .collect::<Vec<_>>(),
+            )
+        }
+        Builtin::Substr => {
+            let text = text(first)?;
+            let start = usize::try_from(number(arguments.get(1))?)
+                .ok()?
+                .min(text.len());
+            let length = match arguments.get(2) {
+                Some(length) => usize::try_from(length.as_integer()?).ok()?,
+                None => usize::MAX,
+            };
+            let end = start.saturating_add(length).min(text.len());
+            Value::text(&text[start..end])
+        }
+        _ => return None,
+    })
+}
+
+/// `0x…`, with a sign before it where the number is negative.
+fn hex(number: i128) -> String {
+    if number < 0 {
+        format!("-{:#x}", -number)
+    } else {
+        format!("{number:#x}")
+    }
+}
+
+fn join(list: &Value, separator: Option<&Value>) -> Value {
+    let Value::List(values) = list else {
+        return list.clone();
+    };
+    let separator = text(separator).unwrap_or(b",");
+    let parts: Vec<Vec<u8>> = values
+        .iter()
+        .filter(|value| !value.is_null())
+        .map(format::plain)
+        .collect();
+    Value::text(parts.join(separator))
+}

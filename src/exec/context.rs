@@ -1,0 +1,103 @@
+//! What evaluation sees: the kernel, and the elements and values that names stand for.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::lang::typed::SourceId;
+use crate::paging::AddressSpace;
+use crate::row::Incomplete;
+use crate::value::Value;
+use crate::walk::Element;
+
+use super::Target;
+
+/// One query's execution.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) target: Target,
+    pub(super) incomplete: RefCell<Vec<Incomplete>>,
+}
+
+impl Context {
+    pub(super) fn new(target: Target) -> Self {
+        Self {
+            target,
+            incomplete: RefCell::default(),
+        }
+    }
+
+    pub(super) fn space(&self) -> &AddressSpace {
+        &self.target.space
+    }
+
+    /// Notes that a walk had to stop; the same words once.
+    pub(super) fn stopped(&self, walk: &str, why: String) {
+        let note = Incomplete {
+            walk: walk.to_owned(),
+            why,
+        };
+        let mut incomplete = self.incomplete.borrow_mut();
+        if !incomplete.contains(&note) {
+            incomplete.push(note);
+        }
+    }
+}
+
+/// What a source's name stands for in one row.
+#[derive(Clone, Debug)]
+pub(super) enum Bound {
+    Element(Element),
+    Cells(Rc<[Value]>),
+    /// An `optional` source without elements.
+    Missing,
+}
+
+#[derive(Debug)]
+struct Link {
+    id: SourceId,
+    bound: Bound,
+    outer: Option<Rc<Self>>,
+}
+
+/// What names stand for: elements of sources (a list that rows share), locals of functions, results of aggregates.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Environment {
+    sources: Option<Rc<Link>>,
+    pub(super) locals: Rc<[Value]>,
+    pub(super) aggregates: Rc<[Value]>,
+}
+
+impl Environment {
+    /// The same with one more source.
+    pub(super) fn with_source(&self, id: SourceId, bound: Bound) -> Self {
+        let link = Link {
+            id,
+            bound,
+            outer: self.sources.clone(),
+        };
+        Self {
+            sources: Some(Rc::new(link)),
+            ..self.clone()
+        }
+    }
+
+    /// The same with other locals.
+    pub(super) fn with_locals(&self, locals: Vec<Value>) -> Self {
+        Self {
+            locals: Rc::from(locals),
+            ..self.clone()
+        }
+    }
+
+    /// What a source's name stands for.
+    pub(super) fn source(&self, id: SourceId) -> Option<&Bound> {
+        let mut link = self.sources.as_ref();
+        while let Some(here) = link {
+            if here.id == id {
+                return Some(&here.bound);
+            }
+            link = here.outer.as_ref();
+        }
+        None
+    }
+}

@@ -1,0 +1,336 @@
+//! Sources → elements: the container's address is computed, its walk is run, predictors read ahead.
+
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use crate::addr::VirtAddr;
+use crate::lang::typed::{CheckedSource, CheckedTraversal, Predictor, Typed};
+use crate::plan::Window;
+use crate::value::{Place, Reason, Value};
+use crate::walk::{Array, Chain, Element, End, List, Maple, PerCpu, Tree, Xarray};
+use crate::wave::{Borrowed, Reader};
+
+use super::context::{Bound, Context, Environment};
+use super::evaluate;
+use super::query::{self, WalkRun};
+
+/// Hands a source's elements to `sink`; returns why the walk stopped before its end, if it did.
+pub(super) async fn walk(
+    run: &Rc<WalkRun>,
+    number: usize,
+    environment: &Environment,
+    reader: &Reader,
+    sink: &mut impl AsyncFnMut(Bound) -> ControlFlow<()>,
+) -> Option<String> {
+    let source = Rc::clone(run.body()?.sources.get(number)?);
+    if let CheckedTraversal::Query(nested) = &source.traversal {
+        for cells in query::run(&run.context, nested, environment.clone(), reader.clone()).await {
+            if sink(Bound::Cells(Rc::from(cells))).await.is_break() {
+                break;
+            }
+        }
+        return None;
+    }
+    let windows: Rc<[Window]> = Rc::from(run.windows.of_source(source.id));
+    // A row that is not wanted is not read ahead either.
+    if run.enough.is_none() {
+        predict(&run.context, &source, environment, reader, &windows);
+    }
+    let enough = std::cell::Cell::new(false);
+    let mut elements = async |element: Element| {
+        prefetch(&run.context, reader, element.address, &windows);
+        let flow = sink(Bound::Element(element)).await;
+        enough.set(flow.is_break());
+        flow
+    };
+    let problem = traverse(
+        &run.context,
+        &source,
+        environment,
+        reader,
+        &windows,
+        &mut elements,
+    )
+    .await;
+    if !enough.get()
+        && let Some(last) = &source.last
+    {
+        let last = evaluate::value(&run.context, last, environment, reader).await;
+        if let Some(address) = last
+            .as_integer()
+            .and_then(|address| u64::try_from(address).ok())
+        {
+            let _ = elements(Element::new(VirtAddr::new(address), 0)).await;
+        }
+    }
+    problem
+}
+
+/// Asks for the bytes of an element that the query uses.
+fn prefetch(context: &Context, reader: &Reader, address: VirtAddr, windows: &[Window]) {
+    for window in windows {
+        reader.prefetch(
+            context.space(),
+            address.wrapping_offset(window.offset),
+            window.length,
+        );
+    }
+}
+
+/// Where a container is, or why that is not known.
+async fn place(
+    context: &Rc<Context>,
+    typed: &Typed,
+    environment: &Environment,
+    reader: &Reader,
+) -> Result<VirtAddr, Reason> {
+    super::place::place_of(context, typed, environment, reader).await
+}
+
+async fn traverse(
+    context: &Rc<Context>,
+    source: &CheckedSource,
+    environment: &Environment,
+    reader: &Reader,
+    windows: &Rc<[Window]>,
+    sink: &mut impl AsyncFnMut(Element) -> ControlFlow<()>,
+) -> Option<String> {
+    match run_traversal(context, source, environment, reader, windows, sink).await {
+        Ok(End::Complete | End::Enough) => None,
+        Ok(End::Stopped(problem)) => Some(problem.to_string()),
+        // No container at all (a kernel thread has no mm, a dead task no files): no elements.
+        Err(Reason::NullPointer | Reason::Absent) => None,
+        Err(reason) => Some(format!("where it begins is not known: {reason}")),
+    }
+}
+
+async fn run_traversal(
+    context: &Rc<Context>,
+    source: &CheckedSource,
+    environment: &Environment,
+    reader: &Reader,
+    windows: &Rc<[Window]>,
+    sink: &mut impl AsyncFnMut(Element) -> ControlFlow<()>,
+) -> Result<End, Reason> {
+    let space = context.space();
+    let at = |typed| place(context, typed, environment, reader);
+    Ok(match &source.traversal {
+        CheckedTraversal::List { head, link, first } => {
+            if let Some(first) = first {
+                let first = at(first).await?;
+                if sink(Element::new(first, 0)).await.is_break() {
+                    return Ok(End::Enough);
+                }
+            }
+            let shift = u64::from(first.is_some());
+            let list = List {
+                head: at(head).await?,
+                link: *link,
+            };
+            list.walk(reader, space, &mut async |element: Element| {
+                let index = element.index + shift;
+                sink(Element { index, ..element }).await
+            })
+            .await
+        }
+        CheckedTraversal::Tree {
+            root,
+            children,
+            sibling,
+            through,
+        } => {
+            let root = at(root).await?;
+            let through = through.clone().map(|through| holders(context, through));
+            let tree = Tree {
+                root,
+                children: *children,
+                sibling: *sibling,
+                through,
+            };
+            let (reading, context, windows) =
+                (reader.clone(), Rc::clone(context), Rc::clone(windows));
+            let tell = move |address| prefetch(&context, &reading, address, &windows);
+            tree.walk(reader, space, tell, sink).await
+        }
+        CheckedTraversal::Array {
+            base,
+            count,
+            entries,
+        } => {
+            let base = at(base).await?;
+            let count = number(evaluate::value(context, count, environment, reader).await)?;
+            Array {
+                base,
+                count,
+                entries: *entries,
+            }
+            .walk(reader, space, sink)
+            .await
+        }
+        CheckedTraversal::Chain { first, next } => {
+            let first = number(evaluate::value(context, first, environment, reader).await)?;
+            Chain {
+                first: VirtAddr::new(first),
+                next: *next,
+            }
+            .walk(reader, space, sink)
+            .await
+        }
+        CheckedTraversal::Xarray { root, layout } => {
+            Xarray {
+                root: at(root).await?,
+                layout: *layout,
+            }
+            .walk(reader, space, sink)
+            .await
+        }
+        CheckedTraversal::Maple { root, layout } => {
+            Maple {
+                root: at(root).await?,
+                layout: *layout,
+            }
+            .walk(reader, space, sink)
+            .await
+        }
+        CheckedTraversal::PerCpu {
+            symbol,
+            offsets,
+            mask,
+            count,
+        } => {
+            let (symbol, offsets, mask) = (at(symbol).await?, at(offsets).await?, at(mask).await?);
+            let count = number(evaluate::value(context, count, environment, reader).await)?;
+            PerCpu {
+                symbol,
+                offsets,
+                mask,
+                count,
+            }
+            .walk(reader, space, sink)
+            .await
+        }
+        CheckedTraversal::Query(_) => End::Complete,
+    })
+}
+
+fn number(value: Value) -> Result<u64, Reason> {
+    match value {
+        Value::Null(reason) => Err(reason),
+        value => value
+            .as_integer()
+            .and_then(|number| u64::try_from(number).ok())
+            .ok_or(Reason::OutOfRange),
+    }
+}
+
+/// The objects whose children count as an element's own: the elements of a walk of it.
+fn holders(
+    context: &Rc<Context>,
+    through: Rc<CheckedSource>,
+) -> Rc<dyn Fn(Reader, VirtAddr) -> crate::walk::Holders> {
+    let context = Rc::clone(context);
+    Rc::new(move |reader, address| {
+        let (context, through) = (Rc::clone(&context), Rc::clone(&through));
+        Box::pin(async move {
+            let owner = Value::Place(Place {
+                address,
+                ty: through.element.clone(),
+            });
+            let environment = Environment::default().with_locals(vec![owner]);
+            let mut found = Vec::new();
+            let problem =
+                boxed_traverse(&context, &through, &environment, &reader, &mut found).await;
+            if let Some(why) = problem {
+                context.stopped(&through.name, why);
+            }
+            if found.is_empty() {
+                vec![address]
+            } else {
+                found
+            }
+        })
+    })
+}
+
+/// As [`traverse`], on the heap: trees call it for walks of their own.
+fn boxed_traverse<'a>(
+    context: &'a Rc<Context>,
+    source: &'a CheckedSource,
+    environment: &'a Environment,
+    reader: &'a Reader,
+    found: &'a mut Vec<VirtAddr>,
+) -> Borrowed<'a, Option<String>> {
+    Box::pin(async move {
+        let windows: Rc<[Window]> = Rc::from([]);
+        let mut sink = async |element: Element| {
+            found.push(element.address);
+            ControlFlow::Continue(())
+        };
+        traverse(context, source, environment, reader, &windows, &mut sink).await
+    })
+}
+
+/// Starts what reads ahead of a walk. Nothing waits for it, and nothing but time depends on it.
+fn predict(
+    context: &Rc<Context>,
+    source: &Rc<CheckedSource>,
+    environment: &Environment,
+    reader: &Reader,
+    windows: &Rc<[Window]>,
+) {
+    for number in 0..source.predictors.len() {
+        let (context, source) = (Rc::clone(context), Rc::clone(source));
+        let (environment, windows) = (environment.clone(), Rc::clone(windows));
+        let _ = reader.spawn(move |reader| async move {
+            match &source.predictors[number] {
+                Predictor::BothEnds => {
+                    if let CheckedTraversal::List { head, link, .. } = &source.traversal
+                        && let Ok(head) = place(&context, head, &environment, &reader).await
+                    {
+                        let tell = |address| prefetch(&context, &reader, address, &windows);
+                        List { head, link: *link }
+                            .predict(&reader, context.space(), tell)
+                            .await;
+                    }
+                }
+                Predictor::Walk {
+                    source: other,
+                    pointer,
+                    ..
+                } => {
+                    predict_by_walk(&context, other, pointer, &environment, &reader, &windows)
+                        .await;
+                }
+            }
+        });
+    }
+}
+
+/// Reads ahead what another walk's elements point to.
+async fn predict_by_walk(
+    context: &Rc<Context>,
+    other: &Rc<CheckedSource>,
+    pointer: &Typed,
+    environment: &Environment,
+    reader: &Reader,
+    windows: &Rc<[Window]>,
+) {
+    let pointer = Rc::new(pointer.clone());
+    let mut sink = async |element: Element| {
+        let inner = environment.with_source(other.id, Bound::Element(element));
+        let (context, pointer, windows) =
+            (Rc::clone(context), Rc::clone(&pointer), Rc::clone(windows));
+        let _ = reader.spawn(move |reader| async move {
+            let target = evaluate::value(&context, &pointer, &inner, &reader).await;
+            if let Some(address) = target
+                .as_integer()
+                .and_then(|address| u64::try_from(address).ok())
+            {
+                prefetch(&context, &reader, VirtAddr::new(address), &windows);
+            }
+        });
+        ControlFlow::Continue(())
+    };
+    let none: Rc<[Window]> = Rc::from([]);
+    traverse(context, other, environment, reader, &none, &mut sink).await;
+}

@@ -1,0 +1,154 @@
+//! A plan as text: sources, where each begins, what is read of each element, what reads ahead, what is computed.
+
+use std::fmt::Write;
+
+use crate::lang::typed::{
+    CheckedBody, CheckedQuery, CheckedSource, CheckedTraversal, Node, Predictor, Typed, WalkBody,
+};
+
+use super::windows::Windows;
+
+/// The plan of a query, one line a step, nested queries indented.
+pub fn explain(query: &CheckedQuery) -> String {
+    let mut out = String::new();
+    write_query(&mut out, query, 0);
+    out
+}
+
+fn line(out: &mut String, depth: usize, text: &str) {
+    let _ = writeln!(out, "{:width$}{text}", "", width = depth * 2);
+}
+
+fn write_query(out: &mut String, query: &CheckedQuery, depth: usize) {
+    match &query.body {
+        CheckedBody::Walk(body) => write_walk(out, body, depth),
+        CheckedBody::Set {
+            operator,
+            left,
+            right,
+        } => {
+            line(out, depth, &format!("{operator:?} of").to_lowercase());
+            write_query(out, left, depth + 1);
+            line(out, depth, "and");
+            write_query(out, right, depth + 1);
+        }
+    }
+    if !query.order.is_empty() {
+        line(
+            out,
+            depth,
+            &format!("sort all rows by {} key(s), nulls last", query.order.len()),
+        );
+    }
+    if let Some(limit) = query.limit {
+        line(
+            out,
+            depth,
+            &format!("stop after {limit} rows, having skipped {}", query.offset),
+        );
+    }
+}
+
+fn write_walk(out: &mut String, body: &WalkBody, depth: usize) {
+    let windows = Windows::of(body);
+    for (number, source) in body.sources.iter().enumerate() {
+        let each = if number == 0 {
+            "walk"
+        } else {
+            "for each: walk"
+        };
+        line(
+            out,
+            depth,
+            &format!("{each} {}: {}", source.name, traversal(source)),
+        );
+        if let CheckedTraversal::Query(query) = &source.traversal {
+            write_query(out, query, depth + 1);
+        }
+        let spans = windows.of_source(source.id);
+        if !spans.is_empty() {
+            let spans: Vec<_> = spans
+                .iter()
+                .map(|span| format!("{:#x}+{}", span.offset, span.length))
+                .collect();
+            line(
+                out,
+                depth + 1,
+                &format!("read of each element, at once: {}", spans.join(", ")),
+            );
+        }
+        for predictor in &source.predictors {
+            let text = match predictor {
+                Predictor::BothEnds => "read ahead: from the list's other end".to_owned(),
+                Predictor::Walk { name, .. } => {
+                    format!("read ahead: what `{name}` points to, breadth first")
+                }
+            };
+            line(out, depth + 1, &text);
+        }
+        let filters = body.filters.get(number).map_or(0, Vec::len);
+        if filters > 0 {
+            line(
+                out,
+                depth + 1,
+                &format!("keep those that {filters} condition(s) hold for"),
+            );
+        }
+    }
+    let deepest = body.outputs.iter().map(pointers).max().unwrap_or(0);
+    line(
+        out,
+        depth,
+        &format!(
+            "compute {} column(s), all rows together; longest chain of pointers: {deepest}",
+            body.outputs.len()
+        ),
+    );
+    if let Some(grouping) = &body.grouping {
+        line(
+            out,
+            depth,
+            &format!(
+                "group by {} key(s), {} aggregate(s)",
+                grouping.keys.len(),
+                grouping.aggregates.len()
+            ),
+        );
+    }
+}
+
+fn traversal(source: &CheckedSource) -> String {
+    let element = &source.element;
+    match &source.traversal {
+        CheckedTraversal::List { link, .. } => format!(
+            "list of `{element}`, linked at {link:#x}; a round an element, less what is read ahead"
+        ),
+        CheckedTraversal::Tree { .. } => format!("tree of `{element}`, all subtrees together"),
+        CheckedTraversal::Array { .. } => format!("array of `{element}`, one round"),
+        CheckedTraversal::Chain { .. } => format!("chain of `{element}`; a round an element"),
+        CheckedTraversal::Xarray { .. } => format!("xarray of `{element}`; a round a level"),
+        CheckedTraversal::Maple { .. } => format!("maple tree of `{element}`; a round a level"),
+        CheckedTraversal::PerCpu { .. } => format!("per-CPU `{element}`, one round"),
+        CheckedTraversal::Query(_) => "the rows of a query".to_owned(),
+    }
+}
+
+/// Pointers that must be followed one after the other to compute an expression, loops counted once.
+fn pointers(typed: &Typed) -> usize {
+    let inside = typed
+        .children()
+        .into_iter()
+        .map(pointers)
+        .max()
+        .unwrap_or(0);
+    match &typed.node {
+        Node::Load { .. } | Node::Text { .. } => inside + 1,
+        Node::Apply(function, _) => match &function.body {
+            crate::lang::typed::FunctionBody::Expression(body) => inside + pointers(body),
+            crate::lang::typed::FunctionBody::Loop { result, next, .. } => {
+                inside + next.iter().chain([result]).map(pointers).max().unwrap_or(0)
+            }
+        },
+        _ => inside,
+    }
+}
