@@ -1,1 +1,241 @@
-//! Profile, memory and definitions; runs text; turns any room's error into a report.
+//! Profile, memory and definitions; runs text in five visible steps (parse, check, plan, execute, rows); turns any room's error
+//! into a report.
+//!
+//! Nothing is read before everything in a text has parsed and checked; the kernel is looked for when the first statement needs it.
+//! A statement either takes effect whole or leaves no trace in the session's definitions.
+
+mod attach;
+pub mod demo;
+mod describe;
+mod execute;
+mod inspect;
+mod library;
+mod output;
+mod profiles;
+mod prompt;
+mod settings;
+mod show;
+mod statements;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::addr::PhysRange;
+use crate::lang::ast::{Statement, StatementKind};
+use crate::lang::catalog::{Catalog, Definitions};
+use crate::lang::parse_program;
+use crate::memory::PhysicalMemory;
+use crate::report::{Report, SourceText};
+use crate::value::{Reason, Value, ValueType};
+
+use attach::Attached;
+
+pub use library::shipped_library;
+pub use output::{Output, Statistics, Status};
+pub use settings::Settings;
+
+/// What a session is opened with.
+#[derive(Debug)]
+pub struct SessionOptions {
+    /// What is asked.
+    pub memory: Box<dyn PhysicalMemory>,
+    /// What the target is, for people: `image ram.bin`, `adapter 192.168.10.1`.
+    pub target: String,
+    /// Layout profiles and walk libraries (`-p`), told apart by content.
+    pub profiles: Vec<PathBuf>,
+    /// A layout profile that is at hand already (the demo's).
+    pub built_in_profile: Option<std::borrow::Cow<'static, [u8]>>,
+    /// Variables of the script (`-D`), read as `$name`.
+    pub variables: Vec<(String, String)>,
+    /// Addresses that may be probed for the kernel (`--ram`).
+    pub ram: Option<Vec<PhysRange>>,
+}
+
+/// A conversation about one target.
+#[derive(Debug)]
+pub struct Session {
+    catalog: Rc<Catalog>,
+    definitions: Definitions,
+    settings: Settings,
+    target_name: String,
+    attached: Attached,
+    cancel: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// Opens a session: loads the profile and the walk library. The target is not touched yet.
+    pub fn open(options: SessionOptions) -> Result<Self, (Report, Status)> {
+        let loaded = profiles::load(&options.profiles, options.built_in_profile)?;
+        let definitions = Definitions {
+            variables: variables(options.variables),
+            ..Definitions::default()
+        };
+        Ok(Self {
+            catalog: Rc::new(Catalog::new(loaded.layout, loaded.library)),
+            definitions,
+            settings: Settings::default(),
+            target_name: options.target,
+            attached: Attached::new(options.memory, options.ram),
+            cancel: Arc::new(AtomicBool::new(false)),
+        })
+    }
+
+    /// Set from outside to stop what runs; the session clears it when the next text begins.
+    pub fn cancel_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.cancel)
+    }
+
+    /// What `set` has set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Changes a setting as `set NAME VALUE` does.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), Report> {
+        self.settings.set(name, value)
+    }
+
+    /// Walks, their columns, functions and definitions: what completion offers besides keywords.
+    pub fn names(&self) -> Vec<String> {
+        let library = &self.catalog.library;
+        let mut names: Vec<String> = library.walks.keys().cloned().collect();
+        names.extend(
+            library
+                .walks
+                .values()
+                .flat_map(|walk| walk.columns.keys().cloned()),
+        );
+        names.extend(
+            library
+                .columns
+                .values()
+                .flat_map(|columns| columns.keys().cloned()),
+        );
+        names.extend(library.functions.keys().cloned());
+        names.extend(
+            crate::lang::function::FUNCTIONS
+                .iter()
+                .map(|entry| entry.name.to_owned()),
+        );
+        names.extend(
+            crate::lang::function::AGGREGATES
+                .iter()
+                .map(|(name, ..)| (*name).to_owned()),
+        );
+        names.extend(self.definitions.values.keys().cloned());
+        names.extend(self.definitions.functions.keys().cloned());
+        names.extend(self.definitions.walks.keys().cloned());
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Runs a text: all of it is parsed and checked before its first statement is executed. Returns the worst that happened.
+    pub fn run(&mut self, source: &Arc<SourceText>, output: &mut dyn Output) -> Status {
+        self.cancel.store(false, Ordering::Relaxed);
+        let statements = match parse_program(source) {
+            Ok(statements) => statements,
+            Err(reports) => return wrong(&reports, output),
+        };
+        if let Err(reports) = self.check_all(source, &statements) {
+            return wrong(&reports, output);
+        }
+        let mut worst = Status::Complete;
+        for statement in &statements {
+            let status = self.execute(source, statement, output);
+            worst = worst.max(status);
+            if status == Status::NoTarget || self.cancel.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        worst
+    }
+
+    /// Checks every statement against the definitions that those before it will have made.
+    fn check_all(
+        &self,
+        source: &Arc<SourceText>,
+        statements: &[Statement],
+    ) -> Result<(), Vec<Report>> {
+        let mut definitions = self.definitions.clone();
+        let mut reports = Vec::new();
+        for statement in statements {
+            if let Err(mut found) = self.check_statement(source, statement, &definitions) {
+                reports.append(&mut found);
+            }
+            if let Err(report) = self.define(source, statement, &mut definitions, 0) {
+                reports.push(report);
+            }
+        }
+        if reports.is_empty() {
+            Ok(())
+        } else {
+            Err(reports)
+        }
+    }
+
+    /// Enters what a statement defines. The value of a `let` is not known before it is executed; its type is.
+    fn define(
+        &self,
+        source: &Arc<SourceText>,
+        statement: &Statement,
+        definitions: &mut Definitions,
+        depth: usize,
+    ) -> Result<(), Report> {
+        match &statement.kind {
+            StatementKind::Let(definition) => {
+                let kind = crate::lang::check::check_expression(
+                    &self.catalog,
+                    definitions,
+                    source,
+                    &definition.value,
+                )
+                .map_or(ValueType::Any, |checked| checked.tree.kind);
+                definitions.values.insert(
+                    definition.name.text.clone(),
+                    (kind, Value::Null(Reason::Absent)),
+                );
+            }
+            StatementKind::DefineFunction(definition) => {
+                let entry = (Arc::clone(source), Rc::new(definition.clone()));
+                definitions
+                    .functions
+                    .insert(definition.name.text.clone(), entry);
+            }
+            StatementKind::DefineWalk(definition) => {
+                let entry = (Arc::clone(source), Rc::new(definition.clone()));
+                definitions
+                    .walks
+                    .insert(definition.name.text.clone(), entry);
+            }
+            StatementKind::Use(file) => return self.use_file(source, file, definitions, depth),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn wrong(reports: &[Report], output: &mut dyn Output) -> Status {
+    for report in reports {
+        output.report(report);
+    }
+    Status::Wrong
+}
+
+/// `-D name=value`: an integer where it reads as one, else text.
+fn variables(given: Vec<(String, String)>) -> BTreeMap<String, Value> {
+    given
+        .into_iter()
+        .map(|(name, text)| {
+            let number = match text.strip_prefix("0x") {
+                Some(digits) => u64::from_str_radix(digits, 16).ok().map(i128::from),
+                None => text.parse::<i64>().ok().map(i128::from),
+            };
+            let value = number.map_or_else(|| Value::text(&text), Value::Integer);
+            (name, value)
+        })
+        .collect()
+}

@@ -1,0 +1,92 @@
+//! Files named by `-p` → a layout profile and a walk library.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::profile::{LIBRARY_FORMAT, LayoutProfile, Library};
+use crate::report::Report;
+
+use super::library::shipped_library;
+use super::output::Status;
+
+/// What the files hold.
+pub(super) struct Loaded {
+    pub(super) layout: Arc<LayoutProfile>,
+    pub(super) library: Library,
+}
+
+/// Bytes of a file that tell what it is.
+const HEAD: u64 = 4096;
+
+/// Loads the files. Walk libraries extend the shipped one in their order; the last layout profile counts.
+pub(super) fn load(
+    paths: &[PathBuf],
+    built_in: Option<Cow<'static, [u8]>>,
+) -> Result<Loaded, (Report, Status)> {
+    let mut library =
+        shipped_library().map_err(|error| (Report::from_error(&error), Status::Failed))?;
+    let mut layout = None;
+    for path in paths {
+        if is_library(path).map_err(|report| (report, Status::Wrong))? {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| (cannot_read(path, &error), Status::Wrong))?;
+            library
+                .add(&path.display().to_string(), &text)
+                .map_err(|error| (Report::from_error(&error), Status::Wrong))?;
+        } else {
+            let opened = LayoutProfile::open(path)
+                .map_err(|error| (not_a_profile(path, &error), Status::Wrong))?;
+            layout = Some(opened);
+        }
+    }
+    if layout.is_none()
+        && let Some(bytes) = built_in
+    {
+        let opened = LayoutProfile::from_bytes(bytes)
+            .map_err(|error| (Report::from_error(&error), Status::Failed))?;
+        layout = Some(opened);
+    }
+    match layout {
+        Some(layout) => Ok(Loaded {
+            layout: Arc::new(layout),
+            library,
+        }),
+        None => Err((no_profile(), Status::Wrong)),
+    }
+}
+
+/// Whether a file is a walk library (else it is taken for a layout profile, which says what is wrong if it is neither).
+fn is_library(path: &Path) -> Result<bool, Report> {
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
+    file.take(HEAD)
+        .read_to_end(&mut head)
+        .map_err(|error| cannot_read(path, &error))?;
+    let head = String::from_utf8_lossy(&head);
+    let format = head.lines().find_map(|line| line.strip_prefix("format:"));
+    Ok(format.is_some_and(|format| format.trim() == LIBRARY_FORMAT))
+}
+
+fn cannot_read(path: &Path, error: &std::io::Error) -> Report {
+    Report::error(format!("{} cannot be read", path.display()))
+        .with_note(error.to_string())
+        .with_hint("-p takes a layout profile that `nettlp-profile` wrote, or a walk library")
+}
+
+fn not_a_profile(path: &Path, error: &dyn std::error::Error) -> Report {
+    let mut report = Report::from_error(error);
+    if !report.message.contains(&path.display().to_string()) {
+        report.message = format!("{}: {}", path.display(), report.message);
+    }
+    report.with_hint("make a profile of the target's kernel: nettlp-profile vmlinux -o kernel.yaml")
+}
+
+fn no_profile() -> Report {
+    Report::error("no profile of the target's kernel is given")
+        .with_note("a profile says where the kernel's structures keep what; it is made once a kernel build")
+        .with_hint("make one from the kernel's vmlinux with debug information: nettlp-profile vmlinux -o kernel.yaml")
+        .with_hint("then name it: -p kernel.yaml")
+}

@@ -1,0 +1,138 @@
+//! What `set NAME VALUE` sets.
+
+use std::time::Duration;
+
+use crate::report::{Report, nearest};
+
+/// Limits and forms of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How rows are written; `None`: what the command line or the terminal asks for.
+    pub format: Option<String>,
+    /// Most reads of a query.
+    pub max_reads: u64,
+    /// Most rows that are shown of a query.
+    pub max_rows: Option<u64>,
+    /// Most wall time of a query.
+    pub timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            format: None,
+            max_reads: 1_000_000,
+            max_rows: None,
+            timeout: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Settings by name, with what each is for.
+const NAMES: [(&str, &str); 4] = [
+    ("format", "how rows are written: table, json, ndjson or csv"),
+    ("max_reads", "most reads of a query"),
+    ("max_rows", "most rows that are shown of a query (0: all)"),
+    ("timeout", "most time of a query, for example 5s"),
+];
+
+/// Forms of rows.
+const FORMATS: [&str; 4] = ["table", "json", "ndjson", "csv"];
+
+impl Settings {
+    /// Changes a setting; the text is what stands in the statement.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), Report> {
+        match name {
+            "format" if FORMATS.contains(&value) => self.format = Some(value.to_owned()),
+            "format" => {
+                return Err(bad_value(
+                    name,
+                    value,
+                    &format!("one of {}", FORMATS.join(", ")),
+                ));
+            }
+            "max_reads" => self.max_reads = number(name, value)?.max(1),
+            "max_rows" => self.max_rows = Some(number(name, value)?).filter(|rows| *rows > 0),
+            "timeout" => self.timeout = duration(name, value)?,
+            _ => {
+                let known = NAMES.map(|(name, _)| name);
+                let mut report = Report::error(format!("there is no setting `{name}`"));
+                if let Some(near) = nearest(name, known) {
+                    report = report.with_hint(format!("did you mean `{near}`?"));
+                }
+                return Err(report.with_hint("`show settings` lists them"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every setting with its value and what it is for.
+    pub fn list(&self) -> Vec<(&'static str, String, &'static str)> {
+        let values = [
+            self.format
+                .clone()
+                .unwrap_or_else(|| "as the command line says".to_owned()),
+            self.max_reads.to_string(),
+            self.max_rows
+                .map_or_else(|| "all".to_owned(), |rows| rows.to_string()),
+            format!("{:?}", self.timeout),
+        ];
+        NAMES
+            .iter()
+            .zip(values)
+            .map(|((name, doc), value)| (*name, value, *doc))
+            .collect()
+    }
+}
+
+fn bad_value(name: &str, value: &str, wanted: &str) -> Report {
+    Report::error(format!("`{name}` cannot be `{value}`")).with_hint(format!("it takes {wanted}"))
+}
+
+fn number(name: &str, value: &str) -> Result<u64, Report> {
+    value
+        .parse()
+        .map_err(|_| bad_value(name, value, "a number"))
+}
+
+/// A duration with its unit.
+fn duration(name: &str, value: &str) -> Result<Duration, Report> {
+    let digits = value
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(value.len());
+    let (number, unit) = value.split_at(digits);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" | "" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => {
+            return Err(bad_value(
+                name,
+                value,
+                "a duration, for example 250ms, 5s or 2m",
+            ));
+        }
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| bad_value(name, value, "a duration, for example 5s"))?;
+    Ok(Duration::from_millis(number.saturating_mul(milliseconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_checked() {
+        let mut settings = Settings::default();
+        settings.set("timeout", "250ms").unwrap();
+        assert_eq!(settings.timeout, Duration::from_millis(250));
+        settings.set("max_rows", "0").unwrap();
+        assert_eq!(settings.max_rows, None);
+        assert!(settings.set("format", "xml").is_err());
+        let report = settings.set("timout", "5s").unwrap_err();
+        assert_eq!(report.hints[0], "did you mean `timeout`?");
+    }
+}
