@@ -1,2 +1,7 @@
-//! Entry point; see `cli`.
-fn main() {}
+//! Entry point; see `cli::profile`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nettlp_q::cli::profile::run(std::env::args_os())
+}

@@ -1,0 +1,110 @@
+//! `nettlp-profile`: arguments → a layout profile on standard output or in a file.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::generate::{self, Options, ProfileText};
+use crate::report::Report;
+
+use super::complain::complain;
+
+/// Something that was asked for could not be done.
+const FAILED: u8 = 1;
+/// The arguments are wrong.
+const WRONG_USAGE: u8 = 2;
+
+/// Write the layout profile of a kernel: where every member of every type is, and where every symbol is.
+///
+/// The profile is plain YAML, one document a type, and comes to standard output or, with -o, into a file.
+#[derive(Debug, Parser)]
+#[command(name = "nettlp-profile", version)]
+struct Arguments {
+    /// Uncompressed kernel with DWARF debug information, for example /usr/lib/debug/boot/vmlinux-$(uname -r)
+    #[arg(value_name = "VMLINUX")]
+    vmlinux: PathBuf,
+    /// Write to FILE, which is replaced only when the profile is complete
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Only these types and the types inside them; what they point to stays a name
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    types: Vec<String>,
+    /// Only these symbols
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    symbols: Vec<String>,
+}
+
+/// Runs the program with its arguments, the program's name first, and gives its exit status.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors, and there is nobody left to tell if they cannot be printed.
+            let _ = error.print();
+            return if error.use_stderr() {
+                WRONG_USAGE.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match make(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(report) => {
+            complain("nettlp-profile", &report);
+            FAILED.into()
+        }
+    }
+}
+
+fn make(arguments: &Arguments) -> Result<(), Report> {
+    let options = Options {
+        types: arguments.types.clone(),
+        symbols: arguments.symbols.clone(),
+    };
+    let profile = generate::from_vmlinux(&arguments.vmlinux, &options).map_err(|error| {
+        let mut report = Report::from_error(&error);
+        report.hints = error.hints();
+        report
+    })?;
+    match &arguments.output {
+        Some(path) => write_file(&profile, path).map_err(|error| {
+            Report::error(format!("cannot write {}", path.display())).with_note(error.to_string())
+        }),
+        None => match write_to(&profile, io::stdout().lock()) {
+            // Whoever reads the output has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(|error| {
+                Report::error("cannot write to standard output").with_note(error.to_string())
+            }),
+        },
+    }
+}
+
+/// Writes beside the file first: a profile that exists is whole. What is not a regular file (a pipe, a terminal) is written to directly.
+fn write_file(profile: &ProfileText, path: &Path) -> io::Result<()> {
+    if path.exists() && !path.metadata()?.is_file() {
+        return write_to(profile, fs::File::create(path)?);
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let beside = path.with_file_name(name);
+    let written = fs::File::create(&beside)
+        .and_then(|file| write_to(profile, file))
+        .and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn write_to(profile: &ProfileText, out: impl Write) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 20, out);
+    profile.write_to(&mut out)?;
+    out.flush()
+}
