@@ -1,0 +1,399 @@
+/*
+ * Tells the host what /proc says, through a shared memory device, and stops the machine at the moment that it described.
+ *
+ * So that nothing moves between the telling and the stop, one real-time thread spins on every other CPU and this
+ * program is real-time itself: no other task can run. What interrupts still wake goes from sleeping to running and
+ * stays there, so two passes that say the same are soon reached. A last quick sweep reads the states of all tasks again,
+ * because a timer may wake one until the very end; its records replace the earlier ones of the same path.
+ *
+ * The device (ivshmem) holds: a header of 4096 bytes, then records. A record is a line `@ KIND LENGTH PATH`, LENGTH bytes,
+ * and a line feed. KIND: F a file's bytes, L a symbolic link's target. The host reads them when `ready` is set.
+ */
+#define _GNU_SOURCE
+#include "objects.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/io.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEVICES "/sys/bus/pci/devices"
+#define HEADER 4096
+#define PASSES 12
+#define PVPANIC_PORT 0x505
+#define PVPANIC_PANICKED 1
+
+struct header {
+    char magic[16];
+    volatile uint64_t ready;   /* 1 when the records are complete */
+    uint64_t length;           /* bytes of records */
+    uint64_t passes;           /* how often everything was described until two descriptions agreed */
+    uint64_t settled;          /* 1 if they did, and the last two sweeps of the states */
+    uint64_t own_pid;          /* the process that tells */
+};
+
+static struct header *header;
+static char *records;
+static size_t capacity, used;
+static uint64_t digest; /* FNV-1a over what must not change from pass to pass */
+
+static void open_device(void)
+{
+    DIR *devices = opendir(DEVICES);
+    if (devices == NULL)
+        die(DEVICES);
+    struct dirent *entry;
+    char path[320] = "";
+    while ((entry = readdir(devices)) != NULL) {
+        char id[16] = "";
+        snprintf(path, sizeof path, DEVICES "/%s/device", entry->d_name);
+        int fd = open(path, O_RDONLY);
+        if (fd >= 0 && read(fd, id, sizeof id - 1) > 0 && strcmp(id, "0x1110\n") == 0) {
+            close(fd);
+            snprintf(path, sizeof path, DEVICES "/%s/resource2", entry->d_name);
+            break;
+        }
+        if (fd >= 0)
+            close(fd);
+        path[0] = '\0';
+    }
+    closedir(devices);
+    int fd = check(open(path, O_RDWR), "the ivshmem device");
+    struct stat status;
+    check(fstat(fd, &status), "fstat");
+    header = mmap(NULL, status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (header == MAP_FAILED)
+        die("mmap of the ivshmem device");
+    close(fd);
+    records = (char *)header + HEADER;
+    capacity = status.st_size - HEADER;
+}
+
+/* Room behind the record that is written next, where files are read to before their length is known. */
+#define GAP 1024
+#define ROOM_AT_LEAST 65536
+
+static char *room(size_t *size)
+{
+    if (used + GAP + ROOM_AT_LEAST > capacity) {
+        errno = ENOSPC;
+        die("the truth is longer than its device");
+    }
+    *size = capacity - used - GAP;
+    return records + used + GAP;
+}
+
+static void put(const void *bytes, size_t length)
+{
+    memmove(records + used, bytes, length);
+    used += length;
+}
+
+static void note(const void *bytes, size_t length)
+{
+    const unsigned char *byte = bytes;
+    while (length-- > 0)
+        digest = (digest ^ *byte++) * 0x100000001b3;
+}
+
+static void put_record(char kind, const char *path, const char *bytes, size_t length)
+{
+    char line[600];
+    put(line, snprintf(line, sizeof line, "@ %c %zu %s\n", kind, length, path));
+    put(bytes, length);
+    put("\n", 1);
+}
+
+/* Reads a whole file behind the records; -1 if it is not there (any more). */
+static ssize_t read_whole(const char *path, char **bytes)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK);
+    if (fd < 0)
+        return -1;
+    size_t size, length = 0;
+    ssize_t part;
+    *bytes = room(&size);
+    while (length < size && (part = read(fd, *bytes + length, size - length)) > 0)
+        length += part;
+    close(fd);
+    return length;
+}
+
+/* A file of which every byte must stay. */
+static void put_file(const char *path)
+{
+    char *bytes;
+    ssize_t length = read_whole(path, &bytes);
+    if (length < 0)
+        return;
+    note(path, strlen(path));
+    note(bytes, length);
+    put_record('F', path, bytes, length);
+}
+
+/* A file with counters and times in it: told, not watched. */
+static void put_changing_file(const char *path)
+{
+    char *bytes;
+    ssize_t length = read_whole(path, &bytes);
+    if (length >= 0)
+        put_record('F', path, bytes, length);
+}
+
+/* PID (NAME) STATE PPID … of which everything up to PPID must stay. */
+static void put_stat(const char *path)
+{
+    char *bytes;
+    ssize_t length = read_whole(path, &bytes);
+    if (length < 0)
+        return;
+    char *end = memrchr(bytes, ')', length);
+    if (end != NULL)
+        note(bytes, strcspn(end + 4, " ") + 4 + (end - bytes));
+    put_record('F', path, bytes, length);
+}
+
+static void put_link(const char *path)
+{
+    size_t size;
+    char *bytes = room(&size);
+    ssize_t length = readlink(path, bytes, size);
+    if (length < 0)
+        return;
+    note(path, strlen(path));
+    note(bytes, length);
+    put_record('L', path, bytes, length);
+}
+
+static int by_number(const struct dirent **left, const struct dirent **right)
+{
+    return atoi((*left)->d_name) - atoi((*right)->d_name);
+}
+
+static int is_number(const struct dirent *entry)
+{
+    return isdigit((unsigned char)entry->d_name[0]);
+}
+
+/* Calls one(folder/NUMBER) for every entry of a folder that is a number, in order. */
+static void each(const char *folder, void (*one)(const char *))
+{
+    struct dirent **entries;
+    int count = scandir(folder, &entries, is_number, by_number);
+    for (int i = 0; i < count; i++) {
+        char path[320];
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+        one(path);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+}
+
+static const char *in(const char *folder, const char *name)
+{
+    static char path[400];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void put_descriptor(const char *path)
+{
+    put_link(path);
+}
+
+static void put_thread(const char *folder)
+{
+    put_stat(in(folder, "stat"));
+    put_file(in(folder, "comm"));
+    put_file(in(folder, "children"));
+    put_changing_file(in(folder, "status"));
+}
+
+static void put_process(const char *folder)
+{
+    static const char *const links[] = {
+        "exe", "cwd", "root", "ns/mnt", "ns/net", "ns/pid", "ns/uts", "ns/user", "ns/ipc", "ns/cgroup",
+    };
+    put_stat(in(folder, "stat"));
+    put_file(in(folder, "comm"));
+    put_changing_file(in(folder, "status"));
+    put_file(in(folder, "cmdline"));
+    put_file(in(folder, "cgroup"));
+    put_file(in(folder, "maps"));
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        put_link(in(folder, links[i]));
+    char path[400];
+    snprintf(path, sizeof path, "%s/fd", folder);
+    each(path, put_descriptor);
+    snprintf(path, sizeof path, "%s/fdinfo", folder);
+    each(path, put_changing_file);
+    snprintf(path, sizeof path, "%s/task", folder);
+    each(path, put_thread);
+}
+
+/* A process in its own mount or network namespace speaks for that namespace. */
+static void put_namespace(const char *folder)
+{
+    static const char *const tables[] = {
+        "mountinfo", "net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/unix", "net/dev", "net/netlink",
+        "net/packet", "net/raw", "net/route", "net/if_inet6", "net/arp",
+    };
+    static char seen[64][32];
+    static size_t count;
+    char name[32] = "";
+    if (strcmp(folder, "/proc/1") == 0)
+        count = 0;
+    if (readlink(in(folder, "ns/net"), name, sizeof name - 1) < 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(seen[i], name) == 0)
+            return;
+    if (count < 64)
+        strcpy(seen[count++], name);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        put_changing_file(in(folder, tables[i]));
+}
+
+static void put_pass(void)
+{
+    each("/proc", put_process);
+    each("/proc", put_namespace);
+    put_file("/proc/modules");
+}
+
+/* What describes the machine as a whole; read once, before the tasks. */
+static void put_machine(void)
+{
+    static const char *const files[] = {
+        "/proc/version", "/proc/cmdline", "/proc/uptime", "/proc/meminfo", "/proc/iomem", "/proc/ioports", "/proc/interrupts",
+        "/proc/slabinfo", "/proc/vmallocinfo", "/proc/filesystems", "/proc/cgroups", "/proc/stat", "/proc/loadavg",
+        "/proc/locks", "/proc/swaps", "/proc/cpuinfo", "/proc/devices", "/proc/kallsyms", "/proc/sysvipc/shm", "/proc/config.gz",
+        "/proc/timer_list", "/proc/zoneinfo", "/proc/buddyinfo", "/proc/sys/kernel/random/boot_id",
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        put_changing_file(files[i]);
+}
+
+/* The kernel's log: one record a read, until there is none. */
+static void put_log(void)
+{
+    int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+    size_t size, length = 0;
+    char *bytes = room(&size);
+    while (fd >= 0 && length < size - 8192) {
+        ssize_t part = read(fd, bytes + length, 8192);
+        if (part > 0)
+            length += part;
+        else if (errno != EPIPE)
+            break;
+    }
+    close(fd);
+    put_record('F', "/dev/kmsg", bytes, length);
+}
+
+static void *spin(void *unused)
+{
+    (void)unused;
+    for (;;)
+        __builtin_ia32_pause();
+    return NULL;
+}
+
+static void pin(pthread_t thread, int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    struct sched_param parameters = {.sched_priority = 99};
+    if (pthread_setaffinity_np(thread, sizeof set, &set) != 0 || pthread_setschedparam(thread, SCHED_FIFO, &parameters) != 0)
+        die("pin");
+}
+
+/* From here on nothing runs but this thread and its spinning siblings. */
+static void stop_others(void)
+{
+    for (int cpu = 1; cpu < get_nprocs(); cpu++) {
+        pthread_t thread;
+        pthread_attr_t attributes;
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, 64 * 1024);
+        if (pthread_create(&thread, &attributes, spin, NULL) != 0)
+            die("pthread_create");
+        pin(thread, cpu);
+    }
+    pin(pthread_self(), 0);
+    usleep(100000);
+}
+
+static void put_state(const char *folder)
+{
+    put_stat(in(folder, "stat"));
+}
+
+static void put_states_of(const char *folder)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/task", folder);
+    each(path, put_state);
+}
+
+static void put_states(void)
+{
+    each("/proc", put_states_of);
+}
+
+/* Describes something again and again until two descriptions agree; keeps the last. Returns how often it took. */
+static int until_settled(void (*describe)(void))
+{
+    size_t start = used;
+    uint64_t before = 0;
+    for (int pass = 1; pass <= PASSES; pass++) {
+        used = start;
+        digest = 0xcbf29ce484222325;
+        describe();
+        if (digest == before)
+            return pass;
+        before = digest;
+    }
+    return 0;
+}
+
+void tell_truth(int stop, int freeze)
+{
+    /* The heap may grow but not shrink: this program tells of its own address space too. */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    open_device();
+    check(ioperm(PVPANIC_PORT, 1, 1), "ioperm");
+    memcpy(header->magic, "nettlp-q truth 1", 16);
+    header->own_pid = getpid();
+    sleep(2);
+    put_machine();
+    put_log();
+    if (freeze && stop)
+        stop_others();
+    header->passes = until_settled(put_pass);
+    header->settled = header->passes > 0 && until_settled(put_states) > 0;
+    header->length = used;
+    header->ready = 1;
+    if (!freeze)
+        munmap(header, capacity + HEADER);
+    if (stop)
+        outb(PVPANIC_PANICKED, PVPANIC_PORT);
+    for (;;)
+        pause();
+}

@@ -1,0 +1,1 @@
+"""Real kernels under software emulation, and what they say about themselves."""

@@ -1,0 +1,59 @@
+"""The demo that ships with nettlp-q: a guest that looks like a small web server, recorded while the examples run."""
+
+import pathlib
+import shutil
+import tempfile
+
+from . import boot, target
+from .kernels import Kernel
+from .places import REPOSITORY, Trouble, cache, run, say
+
+VERSION = "6.12"
+RECORDING = REPOSITORY / "src/session/demo/recording"
+PROFILE = REPOSITORY / "src/session/demo/profile.yaml.zst"
+EXAMPLES = REPOSITORY / "examples"
+TOUR = REPOSITORY / "tests/laboratory/tour.nq"
+LIMIT = 4 << 20
+
+
+def boot_demo(version, folder):
+    """Boots the demo's guest: as on most hardware of its day, with four-level page tables and KASLR."""
+    return boot.boot(boot.Plan(version, levels=4, demo=True), folder)
+
+
+def record(programs, version=VERSION, examples=EXAMPLES, recording=RECORDING, profile=PROFILE, types=()):
+    """Makes the shipped recording and profile again.
+
+    All examples, and a tour of what newcomers try, run as one script while nettlp-q records what they read, so the
+    recording holds the blocks that any of them touches, once. `types` limits the profile to these types and what they refer to; all if empty.
+    """
+    scripts = sorted(pathlib.Path(examples).glob("*.nq"))
+    if not scripts:
+        raise Trouble(f"{examples} holds no examples")
+    with tempfile.TemporaryDirectory(prefix="demo-", dir=cache()) as name:
+        scratch = pathlib.Path(name)
+        meta = boot_demo(version, scratch / "guest")
+        kernel = Kernel(version, (scratch / "guest/kernel").resolve())
+        small = make_profile(programs, kernel, scratch / "profile.yaml", types)
+        together = scratch / "all.nq"
+        together.write_text("".join(f"{script.read_text()}\n" for script in [*scripts, TOUR]))
+        flags = [*target.image_flags(scratch / "guest"), "--record", str(scratch / "recording")]
+        answer = programs.query(flags, small, ["-f", str(together)], output="json")
+        if answer.status not in (0, 3):
+            raise Trouble(f"the examples end with status {answer.status}\n{answer.notes}")
+        size = (scratch / "recording").stat().st_size
+        if size > LIMIT:
+            raise Trouble(f"the recording has {size} bytes; {LIMIT} may be shipped")
+        if pathlib.Path(profile).suffix == ".zst":
+            run("zstd", "-q", "-19", "--rm", small, "-o", f"{small}.zst")
+            small = pathlib.Path(f"{small}.zst")
+        for made, place in ((scratch / "recording", recording), (small, profile)):
+            pathlib.Path(place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(made, place)
+        say(f"{meta['release']}: {len(scripts)} examples, {size} bytes of recording, {pathlib.Path(profile).stat().st_size} of profile")
+
+
+def make_profile(programs, kernel, path, types):
+    """The layout profile to ship: of these types, or the whole one."""
+    run(programs.folder / "nettlp-profile", kernel.vmlinux, "-o", path, *(["--types", ",".join(types)] if types else []))
+    return path

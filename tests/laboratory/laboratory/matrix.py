@@ -1,0 +1,155 @@
+"""The whole matrix: which kernels are booted how, by which ways they are read, and what must hold for each."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+import tempfile
+import time
+
+from . import boot, compare, kernels, target
+from .places import Trouble, cache, say
+
+MANY = 1000
+PROCESS_LIST = "walk tasks from init_task select pid, comm, state"
+READS_A_TASK = 4
+TASKS_A_ROUND = 50
+QUICK = ("6.1", "6.12")
+
+
+@dataclasses.dataclass
+class Guest:
+    """One guest of the matrix, and the ways by which it is read."""
+
+    version: str
+    kaslr: str = "on"
+    levels: int = 5
+    memory: str = "256M"
+    tasks: int = 0
+    ways: tuple = ("image", "adapter")
+
+    def title(self):
+        """One line that tells it from the others."""
+        extra = f", {self.tasks} more tasks" if self.tasks else ""
+        return f"{self.version}, KASLR {self.kaslr}, {self.levels}-level, {self.memory}{extra}"
+
+
+def guests(quick, versions):
+    """The guests of the run; each version in every form that it can take, or the two of QUICK in the forms that differ."""
+    every_way = tuple(target.WAYS)
+    if quick:
+        return [
+            Guest("6.1", ways=every_way), Guest("6.1", kaslr="off", levels=4), Guest("6.1", memory="5G", ways=("adapter",)),
+            Guest("6.1", tasks=MANY, ways=("adapter",)), Guest("6.12", ways=every_way), Guest("6.12", levels=4),
+        ]
+    found = []
+    for version in versions:
+        levels = (5, 4) if kernels.prepare(version).has_five_levels() else (4,)
+        for level in levels:
+            for kaslr in ("on", "off"):
+                first = level == levels[0] and kaslr == "on"
+                found.append(Guest(version, kaslr, level, ways=every_way if first else ("image", "adapter")))
+        found.append(Guest(version, levels=levels[0], memory="5G", ways=("adapter",)))
+    return [*found, Guest("6.1", tasks=MANY, ways=("adapter", "faults"))]
+
+
+def available(versions, score):
+    """The versions that can be had; one of QUICK that cannot is a failure, another a line in the table."""
+    found = []
+    for version in versions:
+        try:
+            kernels.prepare(version)
+            found.append(version)
+        except Trouble as trouble:
+            say(f"error: {trouble}")
+            score.add(version, "download", None if version not in QUICK else False, str(trouble).splitlines()[0])
+    return found
+
+
+class Score:
+    """What passed and what failed."""
+
+    def __init__(self):
+        self.lines = []
+
+    def count(self, outcome):
+        """How many checks passed (True), failed (False) or could not be made (None)."""
+        return sum(good is outcome for _, _, good, _ in self.lines)
+
+    def add(self, title, what, good, detail):
+        """Notes one check."""
+        self.lines.append((title, what, good, detail))
+
+    def show(self):
+        """Prints the final table and the closing line."""
+        width = max((len(title) for title, *_ in self.lines), default=0)
+        print()
+        for title, what, good, detail in self.lines:
+            word = {True: "ok", False: "FAILED", None: "absent"}[good]
+            print(f"{word:6}  {title:{width}}  {what:11}  {detail}")
+        print(f"\n{self.count(True)} passed, {self.count(False)} failed")
+
+
+def run(quick, programs, only=()):
+    """Boots and compares everything; returns whether all of it passed."""
+    score, folder = Score(), pathlib.Path(tempfile.mkdtemp(prefix="run-", dir=cache()))
+    try:
+        versions = available(only or (QUICK if quick else kernels.SUITES), score)
+        for guest in guests(quick, versions):
+            if guest.version in versions:
+                try_guest(guest, folder / "guest", programs, score)
+        check_refusal(folder / "guest", programs, score)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    score.show()
+    return score.count(True) > 0 and score.count(False) == 0
+
+
+def try_guest(guest, folder, programs, score):
+    """Boots one guest and reads it by its ways; trouble with one is a failed check and not the end of the run."""
+    plan = boot.Plan(guest.version, guest.kaslr, guest.levels, guest.memory, tasks=guest.tasks, core="core" in guest.ways)
+    try:
+        boot.boot(plan, folder)
+    except Trouble as trouble:
+        score.add(guest.title(), "boot", False, str(trouble).splitlines()[0])
+        say(f"error: {trouble}")
+        return
+    for name in guest.ways:
+        started = time.monotonic()
+        try:
+            results = compare.compare(folder, name, programs)
+        except Trouble as trouble:
+            score.add(guest.title(), name, False, str(trouble).splitlines()[0])
+            say(f"error: {trouble}")
+            continue
+        differing = compare.show(f"{guest.title()}, {name}", results)
+        rows = sum(result.rows for result in results)
+        detail = f"{rows} rows, {differing} differing, {time.monotonic() - started:.1f} s"
+        score.add(guest.title(), name, differing == 0, detail)
+    if guest.tasks:
+        check_cost(guest, folder, programs, score)
+
+
+def check_cost(guest, folder, programs, score):
+    """The budget of a process list over UDP: reads by the task, and dependent rounds far fewer than tasks."""
+    with target.adapter(programs, folder) as flags:
+        answer = programs.query(flags, programs.profile(kernels.prepare(guest.version)), ["-e", PROCESS_LIST])
+    reads, rounds, rows = answer.stats.get("reads"), answer.stats.get("rounds"), len(answer.rows)
+    if answer.status != 0 or reads is None or rounds is None or rows <= MANY:
+        score.add(guest.title(), "cost", False, f"status {answer.status}, {rows} rows, statistics {answer.stats}")
+        return
+    good = reads <= READS_A_TASK * rows and rounds <= rows / TASKS_A_ROUND
+    score.add(guest.title(), "cost", good, f"{rows} tasks: {reads} reads, {rounds} dependent rounds")
+
+
+def check_refusal(folder, programs, score):
+    """The profile of another kernel is refused with status 4, not believed."""
+    if not (folder / "meta.json").exists():
+        return
+    release = json.loads((folder / "meta.json").read_text())["release"]
+    for path in sorted((cache() / "kernels").glob("*/profile.yaml")):
+        if path.parent.name != release:
+            answer = programs.query(target.image_flags(folder), path, ["-e", "walk tasks select pid"])
+            detail = f"profile of {path.parent.name}: status {answer.status}, {len(answer.rows)} rows"
+            score.add(release, "refusal", answer.status == 4 and not answer.rows, detail)
+            return

@@ -1,0 +1,166 @@
+"""The laboratory's own tests: what it reads out of /proc's formats, and that a difference is found."""
+
+import json
+import pathlib
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from laboratory import compare, kernels, machine, truth  # noqa: E402
+from laboratory.target import Answer  # noqa: E402
+
+STAT = b"7 () R 1 2 3) S 1 7 7 0 -1 4194304 50 0 0 0 0 0 0 0 20 0 3 0 120 0 0\n"
+STATUS = b"Name:\t) R 1 2 3\nTgid:\t7\nUid:\t1000\t1001\t1002\t1001\nGid:\t5\t5\t5\t5\n"
+MAPS = (b"00010000-00011000 r--p 00000000 00:00 0 \n"
+        b"7f0000000000-7f0000002000 rw-s 00001000 00:1b 12                         /tmp/a file\\012 (deleted)\n"
+        b"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]\n")
+MODULES = b"stp 16384 2 bridge,garp, Live 0xffffffffc0300000 (E)\nfuse 176128 1 - Live 0xffffffffc0400000\n"
+
+
+def record(kind, path, content):
+    """One record as the guest writes it."""
+    return b"@ %s %d %s\n%s\n" % (kind, len(content), path.encode(), content)
+
+
+def guest_records():
+    """The records of a guest with one process."""
+    return b"".join([
+        record(b"F", "/proc/7/stat", STAT), record(b"F", "/proc/7/comm", b") R 1 2 3\xff\n"), record(b"F", "/proc/7/status", STATUS),
+        record(b"F", "/proc/7/maps", MAPS), record(b"L", "/proc/7/fd/3", b"/tmp/line\nbreak"),
+        record(b"F", "/proc/7/task/7/stat", STAT.replace(b") S", b") D")), record(b"F", "/proc/7/task/7/comm", b") R 1 2 3\xff\n"),
+        record(b"F", "/proc/modules", MODULES), record(b"F", "/proc/iomem", b"00000000-00000fff : Reserved\n"),
+    ])
+
+
+class TruthTest(unittest.TestCase):
+    """Parsing."""
+
+    def setUp(self):
+        self.rows, _ = truth.entities(guest_records())
+
+    def test_a_name_with_parentheses_does_not_shift_the_fields(self):
+        row = self.rows["tasks"][0]
+        self.assertEqual((row["pid"], row["ppid"], row["nr_threads"], row["uid"], row["euid"]), (7, 1, 3, 1000, 1001))
+        self.assertEqual((row["comm"], row["comm_hex"]), (") R 1 2 3\\xff", b") R 1 2 3\xff".hex()))
+
+    def test_the_state_of_the_last_sweep_counts(self):
+        self.assertEqual(self.rows["tasks"][0]["state"], "D")
+
+    def test_maps_lose_their_escapes(self):
+        self.assertEqual([row["path"] for row in self.rows["vmas"]], [None, "/tmp/a file\n (deleted)", "[vsyscall]"])
+        self.assertEqual(self.rows["vmas"][1]["offset"], 0x1000)
+
+    def test_links_keep_every_byte(self):
+        self.assertEqual(self.rows["files"][0]["path"], "/tmp/line\nbreak")
+
+    def test_modules(self):
+        self.assertEqual([row["used_by"] for row in self.rows["modules"]], [["bridge", "garp"], []])
+        self.assertEqual([row["taints"] for row in self.rows["modules"]], ["E", ""])
+
+    def test_addresses_are_in_the_machines_byte_order(self):
+        self.assertEqual(truth.address(b"0100007F:1B59"), ("127.0.0.1", 7001))
+        self.assertEqual(truth.address(b"00000000000000000000000001000000:1B5A"), ("::1", 7002))
+
+
+class CompareTest(unittest.TestCase):
+    """Every kind of difference is found."""
+
+    def setUp(self):
+        self.scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(self.scratch.cleanup)
+        folder = pathlib.Path(self.scratch.name)
+        (folder / "truth").mkdir()
+        rows = [self.task(1, "init", "S", False), self.task(2, "kworker/0:1-events", "I", True)]
+        (folder / "truth/tasks.json").write_text(json.dumps(rows))
+        self.truth = compare.Truth(folder)
+
+    @staticmethod
+    def task(pid, name, state, kthread):
+        """A row of the truth."""
+        return {"pid": pid, "tgid": pid, "ppid": 0, "state": state, "uid": 0, "nr_threads": 1, "kthread": kthread,
+                "comm": name, "comm_hex": name.encode().hex()}
+
+    @staticmethod
+    def rows():
+        """What nettlp-q says when all is well."""
+        common = {"ppid": 0, "uid": 0, "nr_threads": 1}
+        return [{"pid": 0, "tgid": 0, "comm": "swapper/0", "state": "R", **common},
+                {"pid": 1, "tgid": 1, "comm": "init", "state": "S", **common},
+                {"pid": 2, "tgid": 2, "comm": "kworker/0:1", "state": "I", **common}]
+
+    def result(self, rows, status=0):
+        """The comparison of tasks."""
+        return compare.compare_rows(compare.ENTITIES[0], self.truth, Answer(status, rows, {}, "notes"))
+
+    def test_equal_rows_do_not_differ(self):
+        result = self.result(self.rows())
+        self.assertEqual((result.rows, result.differing, result.woken), (2, 0, 0))
+
+    def test_each_difference_counts(self):
+        changes = {
+            "a wrong name": lambda rows: rows[1].update(comm="imit"), "a wrong owner": lambda rows: rows[1].update(uid=1),
+            "a sleeping process found running": lambda rows: rows[1].update(state="R"),
+            "a kernel thread in a wrong state": lambda rows: rows[2].update(state="S"),
+            "a missing column": lambda rows: rows[1].pop("tgid"), "a missing row": lambda rows: rows.pop(),
+            "one row too many": lambda rows: rows.append({**rows[1], "pid": 3}), "a row twice": lambda rows: rows.append(rows[1]),
+        }
+        for name, change in changes.items():
+            rows = self.rows()
+            change(rows)
+            with self.subTest(name):
+                self.assertEqual(self.result(rows).differing, 1)
+
+    def test_a_failed_query_is_a_difference(self):
+        self.assertEqual(self.result(self.rows(), status=3).differing, 1)
+
+    def test_a_woken_kernel_thread_is_counted_apart(self):
+        rows = self.rows()
+        rows[2]["state"] = "R"
+        result = self.result(rows)
+        self.assertEqual((result.differing, result.woken), (0, 1))
+
+
+class NameTest(unittest.TestCase):
+    """What /proc appends to the names of kernel threads."""
+
+    def test_names_of_kernel_threads(self):
+        told = {"kworker/0:1-events": "kworker/0:1", "kworker/u4:0+flush-8:0": "kworker/u4:0", "kworker/0:0H": "kworker/0:0H",
+                "kworker/R-kvfree_rcu_reclaim": "kworker/R-kvfre", "rcu_tasks_kthread": "rcu_tasks_kthre", "kswapd0": "kswapd0"}
+        for name, expected in told.items():
+            row = {"comm_hex": name.encode().hex()}
+            self.assertEqual(compare.task_names(row, True), expected.encode())
+        self.assertEqual(compare.task_names({"comm_hex": b"kworker/0:3-eve".hex()}, False), b"kworker/0:3-eve")
+
+
+class OrderTest(unittest.TestCase):
+    """Depth first, children of any thread, in the kernel's order."""
+
+    def test_preorder(self):
+        class Told:
+            """A truth of five processes."""
+
+            @staticmethod
+            def rows(_):
+                """Rows of tasks."""
+                children = {1: {"1": [5, 4], "10": [3]}, 2: {"2": []}, 3: {"3": []}, 4: {"4": []}, 5: {"5": []}}
+                return [{"pid": pid, "ppid": 0 if pid < 3 else 1, "children": children[pid]} for pid in range(1, 6)]
+
+        self.assertEqual([(row["pid"], depth) for row, depth in compare.preorder(Told)], [(1, 1), (5, 2), (4, 2), (3, 2), (2, 1)])
+
+
+class MachineTest(unittest.TestCase):
+    """Facts about QEMU's machine and Debian's names."""
+
+    def test_memory_below_and_above_the_hole(self):
+        self.assertEqual(machine.image_map(machine.bytes_of("256M")), "0x0-0x10000000@0x0")
+        self.assertEqual(machine.image_map(machine.bytes_of("5G")), "0x0-0xc0000000@0x0,0x100000000-0x180000000@0xc0000000")
+
+    def test_versions_match_in_whole_numbers(self):
+        self.assertTrue(kernels.matches("6.1.0-56-cloud-amd64", "6.1"))
+        self.assertFalse(kernels.matches("6.12.117+deb12-cloud-amd64", "6.1"))
+
+
+if __name__ == "__main__":
+    unittest.main()
