@@ -122,9 +122,10 @@ impl Requester {
         let is_in_flight = self.tags.state(tag) == TagState::InFlight;
         let entry = self.tags.entry(tag);
         let believed = is_in_flight
-            || is_certain(address, length, offset, room, |offset, valid| {
-                overlapping(&entry.arrived, offset, valid).is_some()
-            });
+            || !entry.is_superseded
+                && is_certain(address, length, offset, room, |offset, valid| {
+                    overlapping(&entry.arrived, offset, valid).is_some()
+                });
         let placed = believed && !completion.poisoned;
         let is_last = entry.note(Arrived {
             offset,
@@ -221,8 +222,7 @@ impl Requester {
         match self.rest_until(now) {
             None => self.tags.release(tag),
             Some(until) => {
-                self.tags.entry(tag).is_spoilt = true;
-                self.tags.quarantine(tag, until);
+                self.tags.rest(tag, until);
                 self.wake_by(until);
             }
         }

@@ -1,8 +1,8 @@
 //! The requester: reads in, requests out, completions in, outcomes out; no sockets and no clock in it.
 //!
 //! A read becomes one request, or several where its bytes are unaligned. Each request has a tag of its own; a request that is not
-//! answered in time is sent again *under another tag*, for the missing bytes only and never across a 128-byte block, where the
-//! seven bits of a completion's lower address prove its place. What arrives is matched by the TLP's tag and must agree with the
+//! answered in time is sent again *under another tag*: as it was if nothing came, otherwise for the missing bytes only and never
+//! across a 128-byte block, where the seven bits of a completion's lower address prove its place. What arrives is matched by the TLP's tag and must agree with the
 //! request in every field; what does not is counted and forgotten.
 //!
 //! Promised: every read ends exactly once, within its deadline; no byte is delivered that a flipped header bit, a duplicate or a
@@ -42,10 +42,10 @@ const MOST_IN_FLIGHT: u32 = 192;
 /// Most reads with a request sent and no outcome yet; bounds memory where nothing is answered.
 const MOST_ACTIVE: usize = 1024;
 
-/// While requests wait to be repeated, new reads begin no closer together than this.
+/// While requests wait to be repeated, or tags are short, new reads begin no closer together than this.
 const TRICKLE: Duration = Duration::from_millis(50);
 
-/// A retransmitted request stays inside one block of this size: the lower address has seven bits.
+/// A request for what is missing of an answer stays inside one block of this size: the lower address has seven bits.
 const CERTAIN_BLOCK: u32 = 128;
 
 /// After so many requests the ports of free tags are looked at: fewer than there are tags, so that repeats are noticed before a tag
@@ -313,7 +313,8 @@ impl Requester {
     fn admit(&mut self, now: Moment) {
         // What has to be repeated goes first, so that the reads begun are done before their time is up; but reads that nobody
         // answers, which repeat for ever, leave a place for others now and then.
-        let is_congested = !self.again.is_empty() && now.since(self.last_admission) < TRICKLE;
+        let is_congested = (!self.again.is_empty() || self.tags.is_short())
+            && now.since(self.last_admission) < TRICKLE;
         let is_full = self.reads.active() >= MOST_ACTIVE || !self.window.admits(0, MOST_IN_FLIGHT);
         if is_congested || is_full {
             return;
@@ -338,6 +339,14 @@ impl Requester {
                 poisoned: 0,
             });
         }
+    }
+
+    /// Queues the request for `piece`, none of which came, as it was: most likely it was the request that was lost.
+    fn send_whole_again(&mut self, piece: Piece) {
+        self.again.push_back(Piece {
+            round: piece.round.saturating_add(1),
+            ..piece
+        });
     }
 
     /// Queues requests for what is missing of `piece`, block by block.

@@ -33,6 +33,8 @@ pub(super) struct Entry {
     received: u16,
     /// Whether nothing more is used of the attempt: it contradicted itself, or was answered to the end.
     pub(super) is_spoilt: bool,
+    /// Whether all of the attempt was asked for again in one request, which alone may answer now.
+    pub(super) is_superseded: bool,
     was_used: bool,
     /// Stamps of completions that were used, also for earlier requests of this tag.
     pub(super) seen: Seen,
@@ -61,6 +63,8 @@ pub(super) struct Tags {
     free: VecDeque<Tag>,
     in_flight: TagSet,
     late: TagSet,
+    /// Those of the late whose answer came: they rest because a second one may.
+    resting: TagSet,
     usable: TagSet,
 }
 
@@ -78,6 +82,7 @@ impl Tags {
             entries,
             in_flight: TagSet::EMPTY,
             late: TagSet::EMPTY,
+            resting: TagSet::EMPTY,
             usable,
             free,
         }
@@ -122,6 +127,7 @@ impl Tags {
         entry.arrived.clear();
         entry.received = 0;
         entry.is_spoilt = false;
+        entry.is_superseded = false;
         entry.was_used = true;
         self.in_flight.insert(tag);
     }
@@ -131,6 +137,7 @@ impl Tags {
         if matches!(self.state(tag), TagState::InFlight | TagState::Late(_)) {
             self.in_flight.remove(tag);
             self.late.remove(tag);
+            self.resting.remove(tag);
             self.entry(tag).state = TagState::Free;
             self.free.push_back(tag);
         }
@@ -145,16 +152,30 @@ impl Tags {
         }
     }
 
+    /// Lets a tag whose request was answered to the end rest until the moment given.
+    pub(super) fn rest(&mut self, tag: Tag, until: Moment) {
+        self.quarantine(tag, until);
+        self.entry(tag).is_spoilt = true;
+        self.resting.insert(tag);
+    }
+
+    /// Whether more than half of the tags wait for answers that will hardly come.
+    pub(super) fn is_short(&self) -> bool {
+        (self.late.len() - self.resting.len()) * 2 > self.usable.len()
+    }
+
     /// Lets all free tags that were ever used rest until the moment given.
     pub(super) fn rest_free(&mut self, until: Moment) {
         let entries = &mut self.entries;
         let late = &mut self.late;
+        let resting = &mut self.resting;
         self.free.retain(|tag| {
             let entry = &mut entries[usize::from(tag.get())];
             if entry.was_used {
                 entry.state = TagState::Late(until);
                 entry.is_spoilt = true;
                 late.insert(*tag);
+                resting.insert(*tag);
             }
             !entry.was_used
         });

@@ -53,10 +53,7 @@ impl Requester {
         self.health.refused(now, tag, error);
         self.wake_by(now + REFUSED_FOR);
         if self.tags.in_flight().contains(tag) {
-            let piece = self.tags.attempt(tag).piece;
-            self.forget_uncertain(tag);
-            self.retire(tag, now + CLOSED_FOR);
-            self.send_again(piece);
+            self.give_up(tag, now + CLOSED_FOR);
         }
     }
 
@@ -90,7 +87,6 @@ impl Requester {
     /// A request was not answered in full: what is missing is asked for again, the tag rests.
     fn time_out(&mut self, now: Moment, tag: Tag) {
         let attempt = *self.tags.attempt(tag);
-        self.forget_uncertain(tag);
         if attempt.stale_seen {
             // All that came looked older than the request. If the adapter was restarted, everything always will.
             self.stamps.reset();
@@ -100,8 +96,22 @@ impl Requester {
             let apart = round_trip.unwrap_or_else(|| self.round_trip.timeout());
             self.window.lost(now, apart);
         }
-        self.retire(tag, now + self.quarantine);
-        self.send_again(attempt.piece);
+        self.give_up(tag, now + self.quarantine);
+    }
+
+    /// Waits no longer for the answer under this tag, which may be used again after `until`; what is missing is asked for again. If
+    /// nothing came, most likely the request was lost, and it is repeated as it was.
+    fn give_up(&mut self, tag: Tag, until: Moment) {
+        self.forget_uncertain(tag);
+        self.retire(tag, until);
+        let entry = self.tags.entry(tag);
+        entry.is_superseded = entry.arrived.is_empty();
+        let piece = entry.attempt.piece;
+        if entry.is_superseded {
+            self.send_whole_again(piece);
+        } else {
+            self.send_again(piece);
+        }
     }
 
     /// Forgets the bytes of completions whose place one flipped bit could have changed, now that the attempt will not be

@@ -1,4 +1,7 @@
 //! How much may be in flight: additive increase, multiplicative decrease on losses, between a floor and what was allowed.
+//!
+//! A full buffer loses many datagrams of a window, a bad cable one here and there; only the former is mended by sending less. So
+//! the window is halved where losses are frequent among the last requests, not for a single one.
 
 use std::time::Duration;
 
@@ -6,6 +9,9 @@ use crate::dma::Moment;
 
 /// The window never shrinks below this many bytes: four reads of 512 keep the round trips overlapping.
 const FLOOR: u32 = 2048;
+
+/// Lost among the last 32 requests, so many halve the window.
+const FREQUENT: u32 = 6;
 
 /// Bytes and requests in flight, and how many bytes may be.
 #[derive(Debug)]
@@ -17,6 +23,8 @@ pub(super) struct Window {
     allowed: u32,
     bytes: u32,
     requests: u32,
+    /// The last requests, latest in bit 0; set: lost.
+    history: u32,
     /// No second halving before this: losses come in groups.
     halve_after: Moment,
 }
@@ -31,6 +39,7 @@ impl Window {
             allowed: most,
             bytes: 0,
             requests: 0,
+            history: 0,
             halve_after: Moment::START,
         }
     }
@@ -60,6 +69,7 @@ impl Window {
 
     /// Opens a little, for `length` bytes that were answered.
     pub(super) fn answered(&mut self, length: u16) {
+        self.history <<= 1;
         let more = u64::from(self.step) * u64::from(length) / u64::from(self.allowed.max(1));
         self.allowed = self
             .allowed
@@ -67,9 +77,11 @@ impl Window {
             .min(self.most);
     }
 
-    /// Halves, once in `round_trip`.
+    /// Takes a loss; halves if there were many, once in `round_trip`.
     pub(super) fn lost(&mut self, now: Moment, round_trip: Duration) {
-        if now >= self.halve_after {
+        self.history = self.history << 1 | 1;
+        if self.history.count_ones() >= FREQUENT && now >= self.halve_after {
+            self.history = 0;
             self.allowed = (self.allowed / 2).max(self.floor);
             self.halve_after = now + round_trip;
         }
@@ -84,11 +96,16 @@ mod tests {
     fn halves_once_a_round_trip_down_to_the_floor_and_grows_back() {
         let mut window = Window::new(16_384, 512);
         let trip = Duration::from_micros(100);
-        window.lost(Moment::START, trip);
-        window.lost(Moment::START, trip);
+        let lose = |window: &mut Window, round| {
+            for _ in 0..FREQUENT {
+                window.lost(Moment::START + trip * round, trip);
+            }
+        };
+        lose(&mut window, 0);
+        lose(&mut window, 0);
         assert_eq!(window.allowed, 8192);
         for round in 1..10 {
-            window.lost(Moment::START + trip * round, trip);
+            lose(&mut window, round);
         }
         assert_eq!(window.allowed, FLOOR);
         // A window full of answers adds one read.
@@ -102,6 +119,18 @@ mod tests {
         );
         for _ in 0..2000 {
             window.answered(512);
+        }
+        assert_eq!(window.allowed, 16_384);
+    }
+
+    #[test]
+    fn a_loss_here_and_there_changes_nothing() {
+        let mut window = Window::new(16_384, 512);
+        for round in 0..100 {
+            window.lost(Moment::START + Duration::from_millis(round), Duration::ZERO);
+            for _ in 0..8 {
+                window.answered(512);
+            }
         }
         assert_eq!(window.allowed, 16_384);
     }

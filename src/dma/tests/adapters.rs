@@ -107,6 +107,25 @@ fn a_pause_of_any_length_makes_no_answer_look_old() {
 }
 
 #[test]
+fn a_long_way_is_learned_from_answers_that_come_too_late() {
+    let conditions = Conditions {
+        distance: 5_000_000,
+        ..plain()
+    };
+    let (mut dma, _world) = simulate(&options(), conditions);
+    let reads: Vec<(u64, u32)> = (0..32).map(|page| (page << 12, 512)).collect();
+    read_all(&mut dma, &reads);
+    let at_first = dma.counters().retries;
+    assert!((32..=4 * 32).contains(&at_first), "{at_first}");
+    for _ in 0..10 {
+        for ((address, length), outcome) in reads.iter().zip(read_all(&mut dma, &reads)) {
+            assert_eq!(outcome, Ok(bytes_at(*address, *length)));
+        }
+    }
+    assert_eq!(dma.counters().retries, at_first);
+}
+
+#[test]
 fn a_flood_of_rubbish_does_not_stop_time() {
     let (mut dma, world) = simulate(&options(), plain());
     world.borrow_mut().answer = Box::new(|_| Answer::Silence);

@@ -36,6 +36,8 @@ pub(super) struct Conditions {
     pub(super) late: f64,
     /// One bit of a reply's 18 header bytes is flipped.
     pub(super) corrupt: f64,
+    /// One way through the network, in nanoseconds.
+    pub(super) distance: u64,
     pub(super) boundary: u32,
     pub(super) max_payload: u32,
     /// Cut at any legal place instead of as late as possible.
@@ -57,6 +59,7 @@ impl Default for Conditions {
             reorder: 0.0,
             late: 0.0,
             corrupt: 0.0,
+            distance: 5_000,
             boundary: 64,
             max_payload: 256,
             random_splits: false,
@@ -212,7 +215,7 @@ impl World {
 
     /// One way through the network, in nanoseconds.
     fn delay(&mut self) -> u64 {
-        let mut delay = 5_000 + self.random.u64(0..1_000);
+        let mut delay = self.conditions.distance + self.random.u64(0..1_000);
         if self.happens(self.conditions.reorder) {
             delay += self.random.u64(0..400_000);
         }
