@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// What one query may cost. Where a limit is reached, reads fail with [`ReadFailure::NotIssued`] and the query ends by itself.
+/// What one query may cost. Where a limit is reached, reads fail with [`crate::memory::ReadFailure::NotIssued`] and the query ends by itself.
 #[derive(Clone, Debug)]
 pub struct Budget {
     /// Reads sent to the memory.
