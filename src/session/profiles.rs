@@ -39,6 +39,12 @@ pub(super) fn load(
         } else {
             let opened = LayoutProfile::open(path)
                 .map_err(|error| (not_a_profile(path, &error), Status::Wrong))?;
+            if !opened
+                .symbol_names()
+                .is_ok_and(|mut names| names.next().is_some())
+            {
+                return Err((cut_short(path), Status::Wrong));
+            }
             layout = Some(opened);
         }
     }
@@ -82,6 +88,12 @@ fn not_a_profile(path: &Path, error: &dyn std::error::Error) -> Report {
         report.message = format!("{}: {}", path.display(), report.message);
     }
     report.with_hint("make a profile of the target's kernel: nettlp-profile vmlinux -o kernel.yaml")
+}
+
+fn cut_short(path: &Path) -> Report {
+    Report::error(format!("{}: the profile has no symbols", path.display()))
+        .with_note("symbols are the last part of a profile: the file is cut short, or was made without them")
+        .with_hint("make it again: nettlp-profile vmlinux -o kernel.yaml")
 }
 
 fn no_profile() -> Report {

@@ -136,8 +136,7 @@ impl Checker<'_> {
             scope.sources.push(checked);
         }
         let filters = self.filters(walk, &scope, first);
-        let keys = self.group_keys(walk, &scope);
-        let (filters, keys) = (filters?, keys?);
+        let keys = self.group_keys(walk, &scope)?;
         let grouped = !walk.group_by.is_empty() || self.has_aggregates(walk, query);
         let groups = Groups {
             aggregates: RefCell::default(),
@@ -151,7 +150,9 @@ impl Checker<'_> {
             groups: grouped.then_some(&groups),
             ..scope
         };
-        let (mut outputs, columns) = self.outputs(walk, &scope)?;
+        let outputs = self.outputs(walk, &scope);
+        // Mistakes in `where` and in `select` are told together.
+        let (filters, (mut outputs, columns)) = (filters?, outputs?);
         for (output, (name, _)) in outputs.iter().zip(&columns) {
             scope.names.push((name.clone(), output.clone()));
         }
