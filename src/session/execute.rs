@@ -179,6 +179,17 @@ impl Session {
                     .with_note(incomplete.why.clone()),
             );
         }
+        if cost.unanswered > 0 {
+            output.report(
+                &Report::warning(format!(
+                    "{} reads were not answered in time",
+                    cost.unanswered
+                ))
+                .with_note("their cells are null, and rows may be missing")
+                .with_hint("run the query again; if it stays so, look at the link to the adapter"),
+            );
+            return Ok(Status::Incomplete);
+        }
         if let Some(stopped) = cost.stopped {
             output.report(&Report::warning(format!(
                 "the query was stopped before its end: {stopped}"

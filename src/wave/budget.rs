@@ -38,6 +38,8 @@ pub struct Cost {
     pub bytes: u64,
     /// Reads that failed.
     pub failed: u64,
+    /// Those of them that the target did not answer at all: what they would have given is missing from the result.
+    pub unanswered: u64,
     /// Requests for bytes that were here already.
     pub cache_hits: u64,
     /// Wall time from the start of the query to its last row.

@@ -462,6 +462,9 @@ impl Reading {
                 }
                 Err(failure) => {
                     cost.failed += 1;
+                    if matches!(failure, ReadFailure::TimedOut | ReadFailure::Transport) {
+                        cost.unanswered += 1;
+                    }
                     fail_read(cache, queue, read, failure, depth, woken);
                 }
             }
