@@ -9,7 +9,6 @@
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
 
 /// A program on a terminal of its own, which ends after a minute at the latest.
 struct Terminal {
@@ -27,7 +26,8 @@ impl Terminal {
             eprintln!("there is no `script` here: the prompt is not tested");
             return None;
         }
-        let program = format!("{} --demo", env!("CARGO_BIN_EXE_nettlp-q"));
+        // A shell that stays between would get Ctrl-C as well and end with its status.
+        let program = format!("exec {} --demo", env!("CARGO_BIN_EXE_nettlp-q"));
         let mut child = Command::new("timeout")
             .args(["60", "script", "-qec", &program, "/dev/null"])
             .env("HOME", home)
@@ -128,9 +128,11 @@ fn an_interrupt_stops_the_query_and_not_the_program() {
     let Some(mut terminal) = Terminal::open("/proc/nowhere") else {
         return;
     };
-    terminal.press("walk tasks as a, tasks as b, tasks as c select count(*)\r");
-    // The query runs for seconds; Ctrl-C means it only once the terminal is out of the line editor's hands.
-    std::thread::sleep(Duration::from_millis(700));
+    // The query runs for minutes. The answer before it shows that the terminal is out of the line editor's hands.
+    terminal.press(
+        "print 5 * 5; walk tasks as a, tasks as b, tasks as c, tasks as d select count(*)\r",
+    );
+    terminal.wait_for("5 * 5 = 25");
     terminal.press("\x03");
     terminal.wait_for("cancelled");
     terminal.press("print 6 * 7\r");
