@@ -217,16 +217,16 @@ impl<O: Write, E: Write> Output for Console<O, E> {
         self.flush_remarks();
         self.pending = Some(vec![Remark::Statistics(*statistics)]);
     }
+
+    fn is_closed(&self) -> bool {
+        self.failure.is_some()
+    }
 }
 
 impl<O: Write, E: Write> Screen for Console<O, E> {
     fn end_statement(&mut self) {
         self.drop_short_statistics();
         self.flush_remarks();
-    }
-
-    fn is_closed(&self) -> bool {
-        self.failure.is_some()
     }
 }
 

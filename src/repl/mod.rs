@@ -44,9 +44,6 @@ pub struct Options {
 pub trait Screen: Output {
     /// Shows what was held back.
     fn end_statement(&mut self);
-
-    /// Whether nobody can see what is written any more.
-    fn is_closed(&self) -> bool;
 }
 
 /// Asks until the user ends it.

@@ -144,11 +144,19 @@ impl Session {
             return wrong(&reports, output);
         }
         let mut worst = Status::Complete;
-        for statement in &statements {
+        for (statement, after) in statements.iter().zip((0..statements.len()).rev()) {
             let status = self.execute(source, statement, output);
             worst = worst.max(status);
-            if status == Status::NoTarget || self.cancel.load(Ordering::Relaxed) {
+            if status == Status::NoTarget || output.is_closed() {
                 break;
+            }
+            if after > 0 && self.cancel.load(Ordering::Relaxed) {
+                let what = match after {
+                    1 => "the last statement was".to_owned(),
+                    _ => format!("the last {after} statements were"),
+                };
+                output.report(&Report::warning(format!("cancelled: {what} not run")));
+                return worst.max(Status::Failed);
             }
         }
         worst

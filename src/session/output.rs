@@ -20,6 +20,11 @@ pub trait Output {
 
     /// What a query cost.
     fn statistics(&mut self, statistics: &Statistics);
+
+    /// Whether nobody can see what is written any more.
+    fn is_closed(&self) -> bool {
+        false
+    }
 }
 
 /// What a query cost.
