@@ -1,12 +1,13 @@
 //! The built-in functions of `lang::function`, executed.
 
 use std::rc::Rc;
+use std::task::{Poll, ready};
 
 use crate::addr::VirtAddr;
 use crate::lang::function::Builtin;
 use crate::value::{Reason, Value};
-use crate::wave::Reader;
 
+use super::attempt::Attempt;
 use super::context::Context;
 use super::format;
 
@@ -17,29 +18,25 @@ const LONGEST_TEXT: u64 = 4096;
 const LONGEST_BYTES: u64 = 1024 * 1024;
 
 /// Calls a function. A null argument gives null, except where the function is about nulls.
-pub(super) async fn call(
-    context: &Rc<Context>,
-    function: Builtin,
-    arguments: Vec<Value>,
-    reader: &Reader,
-) -> Value {
+pub(super) fn call(attempt: &Attempt<'_>, function: Builtin, arguments: &[Value]) -> Poll<Value> {
     if function == Builtin::Reason {
-        return match arguments.first() {
+        return Poll::Ready(match arguments.first() {
             Some(Value::Null(reason)) => Value::text(reason.to_string()),
             _ => Value::Null(Reason::Absent),
-        };
+        });
     }
     if !matches!(function, Builtin::Format | Builtin::Join)
         && let Some(null) = arguments.iter().find(|argument| argument.is_null())
     {
-        return null.clone();
+        return Poll::Ready(null.clone());
     }
-    match function {
-        Builtin::Str => text_at(context, &arguments, reader).await,
-        Builtin::Bytes => bytes_at(context, &arguments, reader).await,
-        Builtin::User => user_bytes(context, &arguments, reader).await,
+    let context = attempt.context;
+    Poll::Ready(match function {
+        Builtin::Str => return text_at(attempt, arguments),
+        Builtin::Bytes => return bytes_at(attempt, arguments),
+        Builtin::User => return user_bytes(attempt, arguments),
         Builtin::Phys => match address(arguments.first()) {
-            Some(address) => match reader.translate(context.space(), address).await {
+            Some(address) => match ready!(attempt.reader.try_translate(context.space(), address)) {
                 Ok(translation) => Value::Address(translation.physical.get()),
                 Err(unreadable) => Value::unreadable(unreadable),
             },
@@ -51,10 +48,10 @@ pub(super) async fn call(
                 None => Value::Null(Reason::OutOfRange),
             }
         }
-        Builtin::Sym => symbol_at(context, &arguments),
-        Builtin::Symbol => symbol_named(context, &arguments),
-        _ => pure(function, &arguments).unwrap_or(Value::Null(Reason::OutOfRange)),
-    }
+        Builtin::Sym => symbol_at(context, arguments),
+        Builtin::Symbol => symbol_named(context, arguments),
+        _ => pure(function, arguments).unwrap_or(Value::Null(Reason::OutOfRange)),
+    })
 }
 
 fn number(value: Option<&Value>) -> Option<i128> {
@@ -76,12 +73,12 @@ fn text(value: Option<&Value>) -> Option<&[u8]> {
     }
 }
 
-async fn text_at(context: &Rc<Context>, arguments: &[Value], reader: &Reader) -> Value {
+fn text_at(attempt: &Attempt<'_>, arguments: &[Value]) -> Poll<Value> {
     let Some(at) = address(arguments.first()) else {
-        return Value::Null(Reason::OutOfRange);
+        return Poll::Ready(Value::Null(Reason::OutOfRange));
     };
     if at.get() < 4096 {
-        return Value::Null(Reason::NullPointer);
+        return Poll::Ready(Value::Null(Reason::NullPointer));
     }
     let longest = match arguments.get(1) {
         Some(longest) => longest
@@ -90,52 +87,56 @@ async fn text_at(context: &Rc<Context>, arguments: &[Value], reader: &Reader) ->
         None => Some(LONGEST_TEXT),
     };
     let Some(longest) = longest else {
-        return Value::Null(Reason::OutOfRange);
+        return Poll::Ready(Value::Null(Reason::OutOfRange));
     };
-    match reader
-        .string(context.space(), at, longest.min(LONGEST_TEXT))
-        .await
-    {
+    let space = attempt.context.space();
+    let text = attempt
+        .reader
+        .try_string(space, at, longest.min(LONGEST_TEXT));
+    Poll::Ready(match ready!(text) {
         Ok(bytes) => Value::text(bytes),
         Err(unreadable) => Value::unreadable(unreadable),
-    }
+    })
 }
 
-async fn bytes_at(context: &Rc<Context>, arguments: &[Value], reader: &Reader) -> Value {
+fn bytes_at(attempt: &Attempt<'_>, arguments: &[Value]) -> Poll<Value> {
     let Some(at) = address(arguments.first()) else {
-        return Value::Null(Reason::OutOfRange);
+        return Poll::Ready(Value::Null(Reason::OutOfRange));
     };
-    read_bytes(context.space(), at, arguments.get(1), reader).await
+    read_bytes(attempt, attempt.context.space(), at, arguments.get(1))
 }
 
-async fn user_bytes(context: &Rc<Context>, arguments: &[Value], reader: &Reader) -> Value {
+fn user_bytes(attempt: &Attempt<'_>, arguments: &[Value]) -> Poll<Value> {
     let (Some(table), Some(at)) = (address(arguments.first()), address(arguments.get(1))) else {
-        return Value::Null(Reason::OutOfRange);
+        return Poll::Ready(Value::Null(Reason::OutOfRange));
     };
-    let table = match reader.translate(context.space(), table).await {
+    let space = attempt.context.space();
+    let table = match ready!(attempt.reader.try_translate(space, table)) {
         Ok(translation) => translation.physical,
-        Err(unreadable) => return Value::unreadable(unreadable),
+        Err(unreadable) => return Poll::Ready(Value::unreadable(unreadable)),
     };
-    read_bytes(&context.space().user(table), at, arguments.get(2), reader).await
+    read_bytes(attempt, &space.user(table), at, arguments.get(2))
 }
 
-async fn read_bytes(
+fn read_bytes(
+    attempt: &Attempt<'_>,
     space: &crate::paging::AddressSpace,
     at: VirtAddr,
     length: Option<&Value>,
-    reader: &Reader,
-) -> Value {
+) -> Poll<Value> {
     let length = number(length)
         .and_then(|length| u64::try_from(length).ok())
         .filter(|length| *length <= LONGEST_BYTES);
     let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else {
-        return Value::Null(Reason::OutOfRange);
+        return Poll::Ready(Value::Null(Reason::OutOfRange));
     };
     let mut bytes = vec![0; length];
-    match reader.read(space, at, &mut bytes).await {
-        Ok(()) => Value::Bytes(Rc::from(bytes)),
-        Err(unreadable) => Value::unreadable(unreadable),
-    }
+    Poll::Ready(
+        match ready!(attempt.reader.try_read(space, at, &mut bytes)) {
+            Ok(()) => Value::Bytes(Rc::from(bytes)),
+            Err(unreadable) => Value::unreadable(unreadable),
+        },
+    )
 }
 
 fn symbol_at(context: &Context, arguments: &[Value]) -> Value {

@@ -1,7 +1,9 @@
 //! What evaluation sees: the kernel, and the elements and values that names stand for.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use crate::lang::typed::SourceId;
 use crate::paging::AddressSpace;
@@ -10,12 +12,17 @@ use crate::value::Value;
 use crate::walk::Element;
 
 use super::Target;
+use super::looping::{LoopKey, LoopState};
 
 /// One query's execution.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) target: Target,
     pub(super) incomplete: RefCell<Vec<Incomplete>>,
+    /// How far the loops of library functions have come.
+    loops: RefCell<FxHashMap<LoopKey, LoopState>>,
+    /// Rows that are being computed: those with sources inside, those without.
+    pub(super) live_rows: [Cell<usize>; 2],
 }
 
 impl Context {
@@ -23,7 +30,19 @@ impl Context {
         Self {
             target,
             incomplete: RefCell::default(),
+            loops: RefCell::default(),
+            live_rows: Default::default(),
         }
+    }
+
+    /// Takes a loop's state out, to go on with it.
+    pub(super) fn take_loop(&self, key: &LoopKey) -> Option<LoopState> {
+        self.loops.borrow_mut().remove(key)
+    }
+
+    /// Keeps a loop's state for the next attempt and for other rows.
+    pub(super) fn keep_loop(&self, key: LoopKey, state: LoopState) {
+        self.loops.borrow_mut().insert(key, state);
     }
 
     pub(super) fn space(&self) -> &AddressSpace {

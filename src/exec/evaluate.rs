@@ -1,78 +1,50 @@
-//! Expressions → values.
+//! Expressions → values, as far as the bytes that they need are here.
+//!
+//! Nothing here waits: what is missing is asked for, the rest of the expression is looked at for what else it will need, and the
+//! attempt is made again when something has come. What is independent is asked for in the same round.
 
 use std::rc::Rc;
+use std::task::{Poll, ready};
 
 use crate::lang::ast::LogicalOperator;
-use crate::lang::typed::{
-    CheckedQuery, FunctionBody, LibraryFunction, Node, Property, SourceId, Typed,
-};
+use crate::lang::typed::{Node, Property, SourceId, Typed};
 use crate::value::{Reason, Value, decode_scalar};
-use crate::wave::{Borrowed, Reader, together};
 
 use super::arithmetic;
+use super::attempt::{Attempt, Scope};
 use super::builtin;
-use super::context::{Bound, Context, Environment};
+use super::context::{Bound, Environment};
 use super::group;
+use super::looping::apply;
 use super::operator::{between, binary, convert, is_in, unary};
-use super::place::{place_of, place_value};
-use super::query;
+use super::place::{place_of, place_value, prefetch_object};
 
 /// The value of an expression; places become [`Value::Place`].
-pub(super) fn value<'a>(
-    context: &'a Rc<Context>,
-    typed: &'a Typed,
-    environment: &'a Environment,
-    reader: &'a Reader,
-) -> Borrowed<'a, Value> {
-    Box::pin(value_of(context, typed, environment, reader))
-}
-
-async fn value_of(
-    context: &Rc<Context>,
-    typed: &Typed,
-    environment: &Environment,
-    reader: &Reader,
-) -> Value {
-    let evaluate = |typed| value(context, typed, environment, reader);
-    match &typed.node {
+pub(super) fn value(attempt: &Attempt<'_>, typed: &Typed, scope: Scope<'_>) -> Poll<Value> {
+    let evaluate = |typed| value(attempt, typed, scope);
+    Poll::Ready(match &typed.node {
         Node::Constant(constant) => constant.clone(),
-        Node::Local(number) => environment
-            .locals
-            .get(*number)
-            .cloned()
-            .unwrap_or(Value::Null(Reason::Absent)),
-        Node::Aggregate(number) => environment
-            .aggregates
-            .get(*number)
-            .cloned()
-            .unwrap_or(Value::Null(Reason::Absent)),
-        Node::Cell(source, number) => cell(environment, *source, *number),
+        Node::Local(number) => numbered(scope.locals, *number),
+        Node::Aggregate(number) => numbered(&scope.environment.aggregates, *number),
+        Node::Cell(source, number) => cell(scope.environment, *source, *number),
         Node::Property(source, property) => {
-            self::property(context, environment, *source, *property, reader).await
+            return self::property(attempt, scope.environment, *source, *property);
         }
         Node::Element(_)
         | Node::Symbol { .. }
         | Node::At { .. }
         | Node::Follow(_)
-        | Node::Entry { .. } => place_value(context, typed, environment, reader).await,
-        Node::Load { .. } => load(context, typed, environment, reader).await,
-        Node::Text { place, longest } => {
-            match place_of(context, place, environment, reader).await {
-                Ok(address) => match reader.string(context.space(), address, *longest).await {
-                    Ok(bytes) => Value::text(bytes),
-                    Err(unreadable) => Value::unreadable(unreadable),
-                },
-                Err(reason) => Value::Null(reason),
-            }
-        }
-        Node::AddressOf(place) => match place_of(context, place, environment, reader).await {
+        | Node::Entry { .. } => return place_value(attempt, typed, scope),
+        Node::Load { .. } => return load(attempt, typed, scope),
+        Node::Text { place, longest } => return text(attempt, place, *longest, scope),
+        Node::AddressOf(place) => match ready!(place_of(attempt, place, scope)) {
             Ok(address) => Value::Address(address.get()),
             Err(reason) => Value::Null(reason),
         },
-        Node::Convert(conversion, operand) => convert(conversion, evaluate(operand).await),
-        Node::Unary(operator, operand) => unary(*operator, evaluate(operand).await),
+        Node::Convert(conversion, operand) => convert(conversion, ready!(evaluate(operand))),
+        Node::Unary(operator, operand) => unary(*operator, ready!(evaluate(operand))),
         Node::Binary(operator, left, right) => {
-            let (left, right) = both(context, left, right, environment, reader).await;
+            let (left, right) = ready!(both(attempt, left, right, scope));
             binary(*operator, left, right)
         }
         Node::PointerOffset {
@@ -80,51 +52,29 @@ async fn value_of(
             index,
             size,
         } => {
-            let (pointer, index) = both(context, pointer, index, environment, reader).await;
+            let (pointer, index) = ready!(both(attempt, pointer, index, scope));
             arithmetic::pointer_offset(&pointer, &index, *size)
         }
-        Node::Logical(operator, operands) => {
-            logical(context, *operator, operands, environment, reader).await
+        Node::Logical(operator, operands) => return logical(attempt, *operator, operands, scope),
+        Node::Conditional(condition, then, otherwise) => {
+            return conditional(attempt, [condition, then, otherwise], scope);
         }
-        Node::Conditional(condition, then, otherwise) => match evaluate(condition).await {
-            Value::Null(reason) => Value::Null(reason),
-            truth if truth.truth() == Some(true) => evaluate(then).await,
-            _ => evaluate(otherwise).await,
-        },
-        Node::Coalesce(operands) => {
-            let mut last = Value::Null(Reason::Absent);
-            for operand in operands {
-                last = evaluate(operand).await;
-                if !last.is_null() {
-                    break;
-                }
-            }
-            last
-        }
+        Node::Coalesce(operands) => return coalesce(attempt, operands, scope),
         Node::InList(operand, members) => {
-            let operand = evaluate(operand).await;
-            let members = all(context, members, environment, reader).await;
-            is_in(&operand, &members)
+            let operand = evaluate(operand);
+            let members = ready!(all(attempt, members, scope));
+            is_in(&ready!(operand), &members)
         }
         Node::InQuery(operand, nested) => {
-            let operand = evaluate(operand).await;
-            let members = list(context, nested, environment, reader).await;
-            is_in(&operand, &members)
+            let operand = evaluate(operand);
+            let members = ready!(attempt.list(nested, scope));
+            is_in(&ready!(operand), &members)
         }
         Node::Between(operand, low, high) => {
-            let values = together(
-                reader,
-                [operand, low, high].map(|typed| {
-                    move |reader: Reader| -> Borrowed<'_, Value> {
-                        Box::pin(async move { value(context, typed, environment, &reader).await })
-                    }
-                }),
-            )
-            .await;
-            between(&values)
+            between(&ready!(all(attempt, [&**operand, low, high], scope)))
         }
-        Node::IsNull(operand) => Value::Boolean(evaluate(operand).await.is_null()),
-        Node::Matches(operand, pattern) => match evaluate(operand).await {
+        Node::IsNull(operand) => Value::Boolean(ready!(evaluate(operand)).is_null()),
+        Node::Matches(operand, pattern) => match ready!(evaluate(operand)) {
             Value::Text(bytes) | Value::Bytes(bytes) => {
                 Value::Boolean(pattern.regex.is_match(&bytes))
             }
@@ -132,110 +82,86 @@ async fn value_of(
             _ => Value::Boolean(false),
         },
         Node::Call(function, arguments) => {
-            let arguments = all(context, arguments, environment, reader).await;
-            builtin::call(context, *function, arguments, reader).await
+            let arguments = ready!(all(attempt, arguments, scope));
+            return builtin::call(attempt, *function, &arguments);
         }
         Node::Apply(function, arguments) => {
-            let arguments = all(context, arguments, environment, reader).await;
-            apply(context, function, arguments, environment, reader).await
+            let arguments = ready!(all(attempt, arguments, scope));
+            return apply(attempt, function, &arguments, scope);
         }
-        Node::Query(nested) => {
-            Value::List(Rc::from(list(context, nested, environment, reader).await))
-        }
-        Node::Fold(aggregate, operand) => match evaluate(operand).await {
+        Node::Query(nested) => Value::List(Rc::from(ready!(attempt.list(nested, scope)))),
+        Node::Fold(aggregate, operand) => match ready!(evaluate(operand)) {
             Value::List(values) => group::fold(*aggregate, values.iter()),
             other => other,
         },
-        Node::Exists(nested) => {
-            let rows = query::run(context, nested, environment.clone(), reader.clone()).await;
-            Value::Boolean(!rows.is_empty())
+        Node::Exists(nested) => Value::Boolean(!ready!(attempt.rows(nested, scope)).is_empty()),
+    })
+}
+
+/// Several expressions at the same time: all are looked at, whether or not the first is ready.
+pub(super) fn all<'t>(
+    attempt: &Attempt<'_>,
+    typed: impl IntoIterator<Item = &'t Typed>,
+    scope: Scope<'_>,
+) -> Poll<Vec<Value>> {
+    let start = attempt.reader.depth();
+    let (mut deepest, mut is_whole) = (start, true);
+    let mut values = Vec::new();
+    for typed in typed {
+        attempt.reader.set_depth(start);
+        match value(attempt, typed, scope) {
+            Poll::Ready(value) => values.push(value),
+            Poll::Pending => is_whole = false,
         }
+        deepest = deepest.max(attempt.reader.depth());
+    }
+    attempt.reader.set_depth(deepest);
+    if is_whole {
+        Poll::Ready(values)
+    } else {
+        Poll::Pending
     }
 }
 
-/// Several expressions at the same time.
-pub(super) async fn all(
-    context: &Rc<Context>,
-    typed: &[Typed],
-    environment: &Environment,
-    reader: &Reader,
-) -> Vec<Value> {
-    if let [only] = typed {
-        return vec![value(context, only, environment, reader).await];
-    }
-    together(
-        reader,
-        typed.iter().map(|typed| {
-            move |reader: Reader| -> Borrowed<'_, Value> {
-                Box::pin(async move { value(context, typed, environment, &reader).await })
-            }
-        }),
-    )
-    .await
-}
-
-async fn both(
-    context: &Rc<Context>,
+fn both(
+    attempt: &Attempt<'_>,
     left: &Typed,
     right: &Typed,
-    environment: &Environment,
-    reader: &Reader,
-) -> (Value, Value) {
-    // Constants need no future of their own.
-    if let Node::Constant(right) = &right.node {
-        return (
-            value(context, left, environment, reader).await,
-            right.clone(),
-        );
-    }
-    let mut values = together(
-        reader,
-        [left, right].map(|typed| {
-            move |reader: Reader| -> Borrowed<'_, Value> {
-                Box::pin(async move { value(context, typed, environment, &reader).await })
-            }
-        }),
-    )
-    .await;
-    let right = values.pop().unwrap_or(Value::Null(Reason::Absent));
-    let left = values.pop().unwrap_or(Value::Null(Reason::Absent));
-    (left, right)
+    scope: Scope<'_>,
+) -> Poll<(Value, Value)> {
+    let start = attempt.reader.depth();
+    let left = value(attempt, left, scope);
+    let deepest = attempt.reader.depth();
+    attempt.reader.set_depth(start);
+    let right = value(attempt, right, scope);
+    attempt
+        .reader
+        .set_depth(deepest.max(attempt.reader.depth()));
+    Poll::Ready((ready!(left), ready!(right)))
 }
 
-/// The values of a nested query's only column.
-async fn list(
-    context: &Rc<Context>,
-    nested: &Rc<CheckedQuery>,
-    environment: &Environment,
-    reader: &Reader,
-) -> Vec<Value> {
-    let rows = query::run(context, nested, environment.clone(), reader.clone()).await;
-    rows.into_iter()
-        .filter_map(|cells| cells.into_iter().next())
-        .collect()
+fn numbered(values: &[Value], number: usize) -> Value {
+    let value = values.get(number).cloned();
+    value.unwrap_or(Value::Null(Reason::Absent))
 }
 
 fn cell(environment: &Environment, source: SourceId, number: usize) -> Value {
     match environment.source(source) {
-        Some(Bound::Cells(cells)) => cells
-            .get(number)
-            .cloned()
-            .unwrap_or(Value::Null(Reason::Absent)),
+        Some(Bound::Cells(cells)) => numbered(cells, number),
         _ => Value::Null(Reason::Absent),
     }
 }
 
-async fn property(
-    context: &Rc<Context>,
+fn property(
+    attempt: &Attempt<'_>,
     environment: &Environment,
     source: SourceId,
     property: Property,
-    reader: &Reader,
-) -> Value {
+) -> Poll<Value> {
     let Some(Bound::Element(element)) = environment.source(source) else {
-        return Value::Null(Reason::Absent);
+        return Poll::Ready(Value::Null(Reason::Absent));
     };
-    match property {
+    Poll::Ready(match property {
         Property::Index => Value::Integer(i128::from(element.index)),
         Property::Depth => Value::Integer(i128::from(element.depth)),
         Property::Address => Value::Address(element.address.get()),
@@ -243,19 +169,17 @@ async fn property(
             Some(doubt) => Value::text(format!("suspect: {doubt}")),
             None => Value::text("ok"),
         },
-        Property::Phys => match reader.translate(context.space(), element.address).await {
-            Ok(translation) => Value::Address(translation.physical.get()),
-            Err(unreadable) => Value::unreadable(unreadable),
-        },
-    }
+        Property::Phys => {
+            let space = attempt.context.space();
+            match ready!(attempt.reader.try_translate(space, element.address)) {
+                Ok(translation) => Value::Address(translation.physical.get()),
+                Err(unreadable) => Value::unreadable(unreadable),
+            }
+        }
+    })
 }
 
-async fn load(
-    context: &Rc<Context>,
-    typed: &Typed,
-    environment: &Environment,
-    reader: &Reader,
-) -> Value {
+fn load(attempt: &Attempt<'_>, typed: &Typed, scope: Scope<'_>) -> Poll<Value> {
     let Node::Load {
         place,
         ty,
@@ -264,87 +188,110 @@ async fn load(
         enumeration,
     } = &typed.node
     else {
-        return Value::Null(Reason::Absent);
+        return Poll::Ready(Value::Null(Reason::Absent));
     };
-    let address = match place_of(context, place, environment, reader).await {
+    let address = match ready!(place_of(attempt, place, scope)) {
         Ok(address) => address,
-        Err(reason) => return Value::Null(reason),
+        Err(reason) => return Poll::Ready(Value::Null(reason)),
     };
     let mut bytes = [0; 16];
     let Some(bytes) = usize::try_from(*size)
         .ok()
         .and_then(|size| bytes.get_mut(..size))
     else {
-        return Value::Null(Reason::OutOfRange);
+        return Poll::Ready(Value::Null(Reason::OutOfRange));
     };
-    match reader.read(context.space(), address, bytes).await {
-        Ok(()) => decode_scalar(bytes, ty, *bits, enumeration.as_deref())
-            .unwrap_or(Value::Null(Reason::OutOfRange)),
-        Err(unreadable) => Value::unreadable(unreadable),
+    match attempt
+        .reader
+        .try_read(attempt.context.space(), address, bytes)
+    {
+        Poll::Ready(Ok(())) => Poll::Ready(
+            decode_scalar(bytes, ty, *bits, enumeration.as_deref())
+                .unwrap_or(Value::Null(Reason::OutOfRange)),
+        ),
+        Poll::Ready(Err(unreadable)) => Poll::Ready(Value::unreadable(unreadable)),
+        Poll::Pending => {
+            prefetch_object(attempt, place, address);
+            Poll::Pending
+        }
     }
 }
 
+fn text(attempt: &Attempt<'_>, place: &Typed, longest: u64, scope: Scope<'_>) -> Poll<Value> {
+    let address = match ready!(place_of(attempt, place, scope)) {
+        Ok(address) => address,
+        Err(reason) => return Poll::Ready(Value::Null(reason)),
+    };
+    let space = attempt.context.space();
+    match attempt.reader.try_string(space, address, longest) {
+        Poll::Ready(Ok(bytes)) => Poll::Ready(Value::text(bytes)),
+        Poll::Ready(Err(unreadable)) => Poll::Ready(Value::unreadable(unreadable)),
+        Poll::Pending => {
+            prefetch_object(attempt, place, address);
+            Poll::Pending
+        }
+    }
+}
+
+/// `condition ? then : otherwise`. While the condition is not known, both sides say what they would need.
+fn conditional(
+    attempt: &Attempt<'_>,
+    [condition, then, otherwise]: [&Typed; 3],
+    scope: Scope<'_>,
+) -> Poll<Value> {
+    let Poll::Ready(truth) = value(attempt, condition, scope) else {
+        attempt.speculate(|| {
+            let _ = value(attempt, then, scope);
+        });
+        attempt.speculate(|| {
+            let _ = value(attempt, otherwise, scope);
+        });
+        return Poll::Pending;
+    };
+    match truth {
+        Value::Null(reason) => Poll::Ready(Value::Null(reason)),
+        truth if truth.truth() == Some(true) => value(attempt, then, scope),
+        _ => value(attempt, otherwise, scope),
+    }
+}
+
+/// The first operand that is not null.
+fn coalesce(attempt: &Attempt<'_>, operands: &[Typed], scope: Scope<'_>) -> Poll<Value> {
+    let mut last = Value::Null(Reason::Absent);
+    for operand in operands {
+        last = ready!(value(attempt, operand, scope));
+        if !last.is_null() {
+            break;
+        }
+    }
+    Poll::Ready(last)
+}
+
 /// SQL's three-valued logic: what decides, decides; else an unknown operand makes the result unknown.
-async fn logical(
-    context: &Rc<Context>,
+fn logical(
+    attempt: &Attempt<'_>,
     operator: LogicalOperator,
     operands: &[Typed],
-    environment: &Environment,
-    reader: &Reader,
-) -> Value {
+    scope: Scope<'_>,
+) -> Poll<Value> {
     let deciding = operator == LogicalOperator::Or;
     let mut unknown = None;
-    for operand in operands {
-        let operand = value(context, operand, environment, reader).await;
+    for (number, operand) in operands.iter().enumerate() {
+        let Poll::Ready(operand) = value(attempt, operand, scope) else {
+            attempt.speculate(|| {
+                let _ = all(attempt, operands.iter().skip(number + 1), scope);
+            });
+            return Poll::Pending;
+        };
         match (operand.truth(), operand) {
-            (Some(truth), _) if truth == deciding => return Value::Boolean(deciding),
+            (Some(truth), _) if truth == deciding => {
+                return Poll::Ready(Value::Boolean(deciding));
+            }
             (None, null) => {
                 unknown.get_or_insert(null);
             }
             _ => {}
         }
     }
-    unknown.unwrap_or(Value::Boolean(!deciding))
-}
-
-/// A function of the walk library.
-async fn apply(
-    context: &Rc<Context>,
-    function: &Rc<LibraryFunction>,
-    arguments: Vec<Value>,
-    environment: &Environment,
-    reader: &Reader,
-) -> Value {
-    let mut inner = environment.with_locals(arguments);
-    match &function.body {
-        FunctionBody::Expression(body) => value(context, body, &inner, reader).await,
-        FunctionBody::Loop {
-            start,
-            condition,
-            next,
-            result,
-            limit,
-        } => {
-            for first in start {
-                let first = value(context, first, &inner, reader).await;
-                let mut locals = inner.locals.to_vec();
-                locals.push(first);
-                inner = environment.with_locals(locals);
-            }
-            for _ in 0..*limit {
-                match value(context, condition, &inner, reader).await {
-                    Value::Null(reason) => return Value::Null(reason),
-                    truth if truth.truth() != Some(true) => {
-                        return value(context, result, &inner, reader).await;
-                    }
-                    _ => {}
-                }
-                let mut locals =
-                    inner.locals[..function.parameters.min(inner.locals.len())].to_vec();
-                locals.extend(all(context, next, &inner, reader).await);
-                inner = environment.with_locals(locals);
-            }
-            Value::Null(Reason::LoopLimit(*limit))
-        }
-    }
+    Poll::Ready(unknown.unwrap_or(Value::Boolean(!deciding)))
 }

@@ -1,6 +1,7 @@
 //! Places → values that can be shown: structs and arrays are read whole, once.
 
 use std::rc::Rc;
+use std::task::{Poll, ready};
 
 use crate::addr::VirtAddr;
 use crate::profile::{Member, Type};
@@ -18,35 +19,51 @@ const MOST_ENTRIES: u64 = 256;
 /// Levels of structs in structs that are shown.
 const MOST_LEVELS: u32 = 8;
 
-/// A row's cells with every place read.
-pub(super) async fn cells(context: &Rc<Context>, reader: &Reader, cells: Vec<Value>) -> Vec<Value> {
-    let mut shown = Vec::with_capacity(cells.len());
-    for cell in cells {
-        shown.push(match cell {
-            Value::Place(place) => read(context, reader, place).await,
-            other => other,
-        });
+/// Reads every place in the rows' cells, all at the same time.
+pub(super) async fn rows(context: &Rc<Context>, reader: &Reader, rows: &mut [Vec<Value>]) {
+    let is_place = |cell: &Value| matches!(cell, Value::Place(_));
+    if !rows.iter().flatten().any(is_place) {
+        return;
     }
-    shown
+    reader
+        .attempt(|reader| {
+            let (start, mut deepest) = (reader.depth(), reader.depth());
+            let mut is_whole = true;
+            for cell in rows.iter_mut().flatten() {
+                if let Value::Place(place) = cell {
+                    reader.set_depth(start);
+                    match read(context, reader, place) {
+                        Poll::Ready(shown) => *cell = shown,
+                        Poll::Pending => is_whole = false,
+                    }
+                    deepest = deepest.max(reader.depth());
+                }
+            }
+            reader.set_depth(deepest);
+            if is_whole {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
 }
 
-async fn read(context: &Rc<Context>, reader: &Reader, place: Place) -> Value {
+fn read(context: &Context, reader: &Reader, place: &Place) -> Poll<Value> {
     let size = match context.target.catalog.profile.size_of(&place.ty) {
         Ok(Some(size)) if size > 0 => size,
         // A symbol of unknown type, a flexible array: its address is what can be said.
-        _ => return Value::Address(place.address.get()),
+        _ => return Poll::Ready(Value::Address(place.address.get())),
     };
     let Some(size) = usize::try_from(size.min(LARGEST)).ok() else {
-        return Value::Null(Reason::OutOfRange);
+        return Poll::Ready(Value::Null(Reason::OutOfRange));
     };
     let mut bytes = vec![0; size];
-    match reader
-        .read(context.space(), place.address, &mut bytes)
-        .await
-    {
+    let outcome = ready!(reader.try_read(context.space(), place.address, &mut bytes));
+    Poll::Ready(match outcome {
         Ok(()) => decode(context, &bytes, &place.ty, place.address, MOST_LEVELS),
         Err(unreadable) => Value::unreadable(unreadable),
-    }
+    })
 }
 
 fn decode(context: &Context, bytes: &[u8], ty: &Type, address: VirtAddr, levels: u32) -> Value {

@@ -4,11 +4,14 @@
 //! null with its reason; a walk that had to stop is named in the answer.
 
 mod arithmetic;
+mod attempt;
 mod builtin;
+mod collected;
 mod context;
 mod evaluate;
 mod format;
 mod group;
+mod looping;
 mod materialize;
 mod operator;
 mod place;
@@ -52,15 +55,11 @@ pub fn run(
     let query = Rc::clone(&plan.query);
     let for_query = Rc::clone(&context);
     let (rows, cost) = engine.run(budget, move |reader| async move {
-        let cells = query::run(&for_query, &query, Environment::default(), reader.clone()).await;
-        let mut rows = Vec::with_capacity(cells.len());
-        for cells in cells {
-            rows.push(Row {
-                cells: materialize::cells(&for_query, &reader, cells).await,
-            });
-        }
+        let mut rows = query::run(&for_query, &query, Environment::default(), reader.clone()).await;
+        materialize::rows(&for_query, &reader, &mut rows).await;
         rows
     })?;
+    let rows = rows.into_iter().map(|cells| Row { cells }).collect();
     let incomplete = context.incomplete.take();
     Ok((
         Rows {
@@ -82,10 +81,10 @@ pub fn evaluate(
     let context = Rc::new(Context::new(target.clone()));
     engine.run(budget, move |reader| async move {
         let environment = Environment::default();
-        let mut values = Vec::with_capacity(expressions.len());
-        for expression in &expressions {
-            values.push(evaluate::value(&context, expression, &environment, &reader).await);
-        }
-        materialize::cells(&context, &reader, values).await
+        let values = attempt::all(&context, &expressions, &environment, &reader).await;
+        let mut rows = [values];
+        materialize::rows(&context, &reader, &mut rows).await;
+        let [values] = rows;
+        values
     })
 }

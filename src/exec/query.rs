@@ -1,16 +1,19 @@
 //! Queries → rows: walks inside walks, filters, groups, order, limits, set operations.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
-use std::collections::{HashSet, VecDeque};
-use std::ops::ControlFlow;
+use std::collections::HashSet;
 use std::rc::Rc;
+use std::task::{Poll, ready};
 
 use crate::lang::ast::{Direction, SetOperator};
 use crate::lang::typed::{CheckedBody, CheckedQuery, Grouping, WalkBody};
 use crate::plan::Windows;
-use crate::value::{Value, compare};
-use crate::wave::{Borrowed, JoinHandle, Reader};
+use crate::value::{Reason, Value, compare};
+use crate::wave::{Borrowed, Reader};
 
+use super::attempt::{self, Attempt, Scope, settle};
+use super::collected::Collected;
 use super::context::{Bound, Context, Environment};
 use super::evaluate;
 use super::group;
@@ -111,6 +114,7 @@ fn sort(rows: &mut [Vec<Value>], order: &[(usize, Direction)]) {
 }
 
 /// One run of a walk query, shared by all its rows.
+#[derive(Debug)]
 pub(super) struct WalkRun {
     pub(super) context: Rc<Context>,
     query: Rc<CheckedQuery>,
@@ -125,6 +129,11 @@ impl WalkRun {
             CheckedBody::Walk(body) => Some(body),
             CheckedBody::Set { .. } => None,
         }
+    }
+
+    /// How many rows of all queries of this execution are being computed: innermost ones, or those that hold sources.
+    pub(super) fn live_rows(&self, is_innermost: bool) -> &Cell<usize> {
+        &self.context.live_rows[usize::from(is_innermost)]
     }
 }
 
@@ -149,7 +158,7 @@ async fn walk_rows(
     let rows = if run.enough == Some(0) {
         Vec::new()
     } else {
-        level(run, 0, environment.clone(), reader.clone()).await
+        outer(run, 0, environment.clone(), reader.clone()).await
     };
     let rows = match &body.grouping {
         Some(grouping) => grouped(context, body, grouping, rows, &environment, reader).await,
@@ -162,80 +171,57 @@ async fn walk_rows(
     }
 }
 
-/// The rows that the sources from number `level` on give, within one row of those before.
-pub(super) fn level(
-    run: Rc<WalkRun>,
-    number: usize,
-    environment: Environment,
-    reader: Reader,
-) -> Borrowed<'static, Vec<Vec<Value>>> {
-    Box::pin(async move {
-        let Some(body) = run.body() else {
-            return Vec::new();
-        };
-        match body.sources.get(number) {
-            None => vec![row(&run, body, &environment, &reader).await],
-            Some(_) => source_rows(run, number, environment, reader).await,
-        }
-    })
-}
-
 /// What is computed of one row of the sources: the columns, or what its group needs.
-async fn row(
-    run: &WalkRun,
+fn row(attempt: &Attempt<'_>, body: &WalkBody, environment: &Environment) -> Poll<Vec<Value>> {
+    let scope = Scope::of(environment);
+    let Some(grouping) = &body.grouping else {
+        return evaluate::all(attempt, &body.outputs, scope);
+    };
+    let arguments = grouping
+        .aggregates
+        .iter()
+        .filter_map(|(_, argument)| argument.as_ref());
+    let values = evaluate::all(attempt, grouping.keys.iter().chain(arguments), scope);
+    let mut values = ready!(values).into_iter();
+    let mut cells: Vec<Value> = values.by_ref().take(grouping.keys.len()).collect();
+    for (_, argument) in &grouping.aggregates {
+        cells.push(match argument {
+            Some(_) => values.next().unwrap_or(Value::Null(Reason::Absent)),
+            None => Value::Boolean(true),
+        });
+    }
+    Poll::Ready(cells)
+}
+
+/// Whether an element's conditions hold.
+fn is_wanted(
+    attempt: &Attempt<'_>,
     body: &WalkBody,
+    number: usize,
     environment: &Environment,
-    reader: &Reader,
-) -> Vec<Value> {
-    match &body.grouping {
-        None => evaluate::all(&run.context, &body.outputs, environment, reader).await,
-        Some(grouping) => {
-            let mut cells = evaluate::all(&run.context, &grouping.keys, environment, reader).await;
-            for (_, argument) in &grouping.aggregates {
-                cells.push(match argument {
-                    Some(argument) => {
-                        evaluate::value(&run.context, argument, environment, reader).await
-                    }
-                    None => Value::Boolean(true),
-                });
-            }
-            cells
-        }
-    }
+) -> Poll<bool> {
+    let Some(filters) = body
+        .filters
+        .get(number)
+        .filter(|filters| !filters.is_empty())
+    else {
+        return Poll::Ready(true);
+    };
+    let verdicts = ready!(evaluate::all(attempt, filters, Scope::of(environment)));
+    Poll::Ready(verdicts.iter().all(|verdict| verdict.truth() == Some(true)))
 }
 
-/// Rows in the order of their elements, as far as they are wanted.
-struct Collected {
-    pending: VecDeque<JoinHandle<Vec<Vec<Value>>>>,
-    rows: Vec<Vec<Value>>,
-    enough: Option<usize>,
-}
-
-impl Collected {
-    /// Takes one more element's rows. Where only so many rows are wanted, no more elements are begun than could give them.
-    async fn add(&mut self, rows: JoinHandle<Vec<Vec<Value>>>, reader: &Reader) -> ControlFlow<()> {
-        self.pending.push_back(rows);
-        let Some(enough) = self.enough else {
-            return ControlFlow::Continue(());
-        };
-        while self.rows.len() + self.pending.len() >= enough {
-            let Some(first) = self.pending.pop_front() else {
-                break;
-            };
-            self.rows.extend(first.join(reader).await);
-        }
-        if self.rows.len() >= enough {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    }
-
-    async fn finish(mut self, reader: &Reader) -> Vec<Vec<Value>> {
-        while let Some(next) = self.pending.pop_front() {
-            self.rows.extend(next.join(reader).await);
-        }
-        self.rows
+/// The row of an element of the innermost source; none where its conditions do not hold.
+pub(super) fn innermost(
+    attempt: &Attempt<'_>,
+    body: &WalkBody,
+    number: usize,
+    environment: &Environment,
+) -> Poll<Vec<Vec<Value>>> {
+    if ready!(is_wanted(attempt, body, number, environment)) {
+        Poll::Ready(vec![ready!(row(attempt, body, environment))])
+    } else {
+        Poll::Ready(Vec::new())
     }
 }
 
@@ -245,18 +231,13 @@ async fn source_rows(
     environment: Environment,
     reader: Reader,
 ) -> Vec<Vec<Value>> {
-    let Some(source) = run
-        .body()
-        .and_then(|body| body.sources.get(number))
-        .cloned()
-    else {
+    let Some(body) = run.body() else {
         return Vec::new();
     };
-    let mut collected = Collected {
-        pending: VecDeque::new(),
-        rows: Vec::new(),
-        enough: run.enough,
+    let Some(source) = body.sources.get(number) else {
+        return Vec::new();
     };
+    let mut collected = Collected::new(&run, number, &reader);
     let mut any = false;
     let walked = source::walk(
         &run,
@@ -265,10 +246,8 @@ async fn source_rows(
         &reader,
         &mut async |bound: Bound| {
             any = true;
-            let inner = environment.with_source(source.id, bound);
-            let run = Rc::clone(&run);
-            let rows = reader.spawn(move |reader| filtered(run, number, inner, reader));
-            collected.add(rows, &reader).await
+            let element = environment.with_source(source.id, bound);
+            collected.add(element, &reader).await
         },
     )
     .await;
@@ -283,19 +262,39 @@ async fn source_rows(
 }
 
 /// The rows of one element, if its conditions hold.
-async fn filtered(
+pub(super) async fn filtered(
     run: Rc<WalkRun>,
     number: usize,
     environment: Environment,
     reader: Reader,
 ) -> Vec<Vec<Value>> {
-    if let Some(filters) = run.body().and_then(|body| body.filters.get(number)) {
-        let verdicts = evaluate::all(&run.context, filters, &environment, &reader).await;
-        if verdicts.iter().any(|verdict| verdict.truth() != Some(true)) {
-            return Vec::new();
-        }
+    let Some(body) = run.body() else {
+        return Vec::new();
+    };
+    if number + 1 == body.sources.len() {
+        settle(&run.context, &reader, |attempt| {
+            innermost(attempt, body, number, &environment)
+        })
+        .await
+    } else if settle(&run.context, &reader, |attempt| {
+        is_wanted(attempt, body, number, &environment)
+    })
+    .await
+    {
+        outer(Rc::clone(&run), number + 1, environment, reader).await
+    } else {
+        Vec::new()
     }
-    level(run, number + 1, environment, reader).await
+}
+
+/// [`source_rows`] on the heap: it calls itself for the sources inside.
+fn outer(
+    run: Rc<WalkRun>,
+    number: usize,
+    environment: Environment,
+    reader: Reader,
+) -> Borrowed<'static, Vec<Vec<Value>>> {
+    Box::pin(source_rows(run, number, environment, reader))
 }
 
 /// The rows of the groups.
@@ -331,14 +330,14 @@ async fn grouped(
         let mut environment = environment.with_locals(locals);
         environment.aggregates = aggregates.collect();
         if let Some(having) = &grouping.having
-            && evaluate::value(context, having, &environment, reader)
+            && attempt::value(context, having, &environment, reader)
                 .await
                 .truth()
                 != Some(true)
         {
             continue;
         }
-        out.push(evaluate::all(context, &body.outputs, &environment, reader).await);
+        out.push(attempt::all(context, &body.outputs, &environment, reader).await);
     }
     out
 }

@@ -10,8 +10,9 @@ use crate::value::{Place, Reason, Value};
 use crate::walk::{Array, Chain, Element, End, List, Maple, PerCpu, Tree, Xarray};
 use crate::wave::{Borrowed, Reader};
 
+use super::attempt::{self, Scope, settle};
 use super::context::{Bound, Context, Environment};
-use super::evaluate;
+use super::place::place_of;
 use super::query::{self, WalkRun};
 
 /// Hands a source's elements to `sink`; returns why the walk stopped before its end, if it did.
@@ -55,7 +56,7 @@ pub(super) async fn walk(
     if !enough.get()
         && let Some(last) = &source.last
     {
-        let last = evaluate::value(&run.context, last, environment, reader).await;
+        let last = attempt::value(&run.context, last, environment, reader).await;
         if let Some(address) = last
             .as_integer()
             .and_then(|address| u64::try_from(address).ok())
@@ -84,7 +85,10 @@ async fn place(
     environment: &Environment,
     reader: &Reader,
 ) -> Result<VirtAddr, Reason> {
-    super::place::place_of(context, typed, environment, reader).await
+    settle(context, reader, |attempt| {
+        place_of(attempt, typed, Scope::of(environment))
+    })
+    .await
 }
 
 async fn traverse(
@@ -158,7 +162,7 @@ async fn run_traversal(
             entries,
         } => {
             let base = at(base).await?;
-            let count = number(evaluate::value(context, count, environment, reader).await)?;
+            let count = number(attempt::value(context, count, environment, reader).await)?;
             Array {
                 base,
                 count,
@@ -168,7 +172,7 @@ async fn run_traversal(
             .await
         }
         CheckedTraversal::Chain { first, next } => {
-            let first = number(evaluate::value(context, first, environment, reader).await)?;
+            let first = number(attempt::value(context, first, environment, reader).await)?;
             Chain {
                 first: VirtAddr::new(first),
                 next: *next,
@@ -199,7 +203,7 @@ async fn run_traversal(
             count,
         } => {
             let (symbol, offsets, mask) = (at(symbol).await?, at(offsets).await?, at(mask).await?);
-            let count = number(evaluate::value(context, count, environment, reader).await)?;
+            let count = number(attempt::value(context, count, environment, reader).await)?;
             PerCpu {
                 symbol,
                 offsets,
@@ -321,7 +325,7 @@ async fn predict_by_walk(
         let (context, pointer, windows) =
             (Rc::clone(context), Rc::clone(&pointer), Rc::clone(windows));
         let _ = reader.spawn(move |reader| async move {
-            let target = evaluate::value(&context, &pointer, &inner, &reader).await;
+            let target = attempt::value(&context, &pointer, &inner, &reader).await;
             if let Some(address) = target
                 .as_integer()
                 .and_then(|address| u64::try_from(address).ok())

@@ -188,6 +188,8 @@ pub struct LibraryFunction {
     pub name: String,
     /// How many of the locals are parameters.
     pub parameters: usize,
+    /// Whether there is a loop in it, so that its results are worth keeping.
+    pub loops: bool,
     /// What it computes.
     pub body: FunctionBody,
 }
@@ -427,6 +429,12 @@ impl Typed {
             queries.push(query);
         }
         queries
+    }
+
+    /// Whether a loop of the walk library stands in it.
+    pub fn loops(&self) -> bool {
+        matches!(&self.node, Node::Apply(function, _) if function.loops)
+            || self.children().into_iter().any(Self::loops)
     }
 
     /// Whether it stands for something in the target's memory that has not been read.

@@ -85,8 +85,10 @@ pub struct Engine {
     reading: RefCell<Reading>,
     schedule: RefCell<Schedule>,
     current: Cell<Option<TaskId>>,
-    /// Reads answered from the cache since the current task was polled; a task that never waits yields now and then.
+    /// Attempts since the current task was polled; a task that never waits yields now and then.
     unyielding: Cell<u32>,
+    /// Whether bytes are asked for that nobody waits for.
+    speculating: Cell<bool>,
 }
 
 impl fmt::Debug for Engine {
@@ -98,7 +100,7 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// Reads answered from the cache after which a task lets others (and the budget's check) have a turn.
+/// Attempts after which a task lets others (and the budget's check) have a turn.
 const YIELD_AFTER: u32 = 4096;
 
 impl Engine {
@@ -122,6 +124,7 @@ impl Engine {
             schedule: RefCell::new(Schedule::default()),
             current: Cell::new(None),
             unyielding: Cell::new(0),
+            speculating: Cell::new(false),
         })
     }
 
@@ -237,7 +240,7 @@ impl Engine {
         changed
     }
 
-    /// Copies the bytes at `address`, or registers the current task to be woken when they have come.
+    /// Copies the bytes at `address`, or asks for them and registers the current task to be woken when they have come.
     pub(super) fn poll_read(
         &self,
         address: PhysAddr,
@@ -248,11 +251,7 @@ impl Engine {
         if reading.cost.stopped.is_some() {
             return Poll::Ready(Err((address, ReadFailure::NotIssued)));
         }
-        let lookup = reading.cache.copy(address, buffer);
-        if lookup != Lookup::Missing && self.must_yield(&mut reading) {
-            return Poll::Pending;
-        }
-        match lookup {
+        match reading.cache.copy(address, buffer) {
             Lookup::Ready(read_depth) => {
                 reading.cost.cache_hits += 1;
                 depth.set(depth.get().max(read_depth));
@@ -264,30 +263,36 @@ impl Engine {
             }
             Lookup::Missing => {
                 let Reading { cache, wanted, .. } = &mut *reading;
-                cache.want(
-                    address,
-                    buffer.len() as u64,
-                    depth.get() + 1,
-                    self.current.get(),
-                    wanted,
-                );
+                let waiter = self.current.get().filter(|_| !self.speculating.get());
+                let length = buffer.len() as u64;
+                cache.want(address, length, depth.get() + 1, waiter, wanted);
                 Poll::Pending
             }
         }
     }
 
-    fn must_yield(&self, reading: &mut Reading) -> bool {
+    /// Whether the current task has gone on for so long that others (and the budget's check) get a turn; it is woken for its own.
+    pub(super) fn must_yield(&self) -> bool {
         let count = self.unyielding.get() + 1;
         self.unyielding.set(count);
         if count < YIELD_AFTER {
             return false;
         }
         self.unyielding.set(0);
+        let mut reading = self.reading.borrow_mut();
         if let Some(task) = self.current.get() {
             reading.woken.push(task);
         }
         reading.check_budget();
         true
+    }
+
+    /// Runs `action` without registering anybody for the bytes that it asks for.
+    pub(super) fn without_waiting<T>(&self, action: impl FnOnce() -> T) -> T {
+        let before = self.speculating.replace(true);
+        let outcome = action();
+        self.speculating.set(before);
+        outcome
     }
 
     /// Asks for bytes without waiting for them.

@@ -1,8 +1,13 @@
-//! What walkers and expressions hold: asynchronous reads of physical and virtual addresses.
+//! What walkers and expressions hold: reads of physical and virtual addresses.
+//!
+//! Every read comes in two forms. `try_…` looks once: bytes that are here are given, bytes that are not are asked for, and the future
+//! that is being polled is woken when they have come. The form without `try_` waits. [`Reader::attempt`] makes one future of many
+//! `try_…` reads: it begins again, from the same depth, each time something has come.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
+use std::task::Poll;
 
 use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::memory::ReadFailure;
@@ -74,6 +79,33 @@ impl Reader {
         self.depth.get()
     }
 
+    /// Goes on from another depth: for parts of an attempt that do not depend on one another.
+    pub fn set_depth(&self, depth: u32) {
+        self.depth.set(depth);
+    }
+
+    /// Tries `action` until it is ready, beginning each time from the depth that the chain has now.
+    pub async fn attempt<T>(&self, mut action: impl FnMut(&Self) -> Poll<T>) -> T {
+        let depth = self.depth.get();
+        poll_fn(|_| {
+            if self.engine.must_yield() {
+                return Poll::Pending;
+            }
+            self.depth.set(depth);
+            let polled = action(self);
+            if polled.is_pending() {
+                self.depth.set(depth);
+            }
+            polled
+        })
+        .await
+    }
+
+    /// Runs `action`; nothing is woken when the bytes come that it asks for.
+    pub fn glance<T>(&self, action: impl FnOnce(&Self) -> T) -> T {
+        self.engine.without_waiting(|| action(self))
+    }
+
     /// The engine that this chain reads through.
     pub fn engine(&self) -> &Rc<Engine> {
         &self.engine
@@ -91,17 +123,52 @@ impl Reader {
         handle
     }
 
-    /// Fills `buffer` from physical memory.
-    pub async fn physical(&self, address: PhysAddr, buffer: &mut [u8]) -> Result<(), Unreadable> {
+    /// Fills `buffer` from physical memory, if its bytes are here.
+    pub fn try_physical(
+        &self,
+        address: PhysAddr,
+        buffer: &mut [u8],
+    ) -> Poll<Result<(), Unreadable>> {
         if address.checked_add(buffer.len() as u64).is_none() {
-            return Err(Unreadable::Memory {
+            return Poll::Ready(Err(Unreadable::Memory {
                 address,
                 failure: ReadFailure::NotInRamMap,
-            });
+            }));
         }
-        poll_fn(|_| self.engine.poll_read(address, buffer, &self.depth))
-            .await
+        self.engine
+            .poll_read(address, buffer, &self.depth)
             .map_err(|(address, failure)| Unreadable::Memory { address, failure })
+    }
+
+    /// Fills `buffer` from physical memory.
+    pub async fn physical(&self, address: PhysAddr, buffer: &mut [u8]) -> Result<(), Unreadable> {
+        self.attempt(|reader| reader.try_physical(address, buffer))
+            .await
+    }
+
+    /// Translates a virtual address, if the page-table entries are here that it takes where arithmetic is not enough.
+    pub fn try_translate(
+        &self,
+        space: &AddressSpace,
+        address: VirtAddr,
+    ) -> Poll<Result<Translation, Unreadable>> {
+        let mut walk = space.translate(address);
+        loop {
+            match walk.step() {
+                Step::Done(translation) => return Poll::Ready(Ok(translation)),
+                Step::Fault(failure) => {
+                    return Poll::Ready(Err(Unreadable::Translation { address, failure }));
+                }
+                Step::Read(entry) => {
+                    let mut bytes = [0; 8];
+                    match self.try_physical(entry, &mut bytes) {
+                        Poll::Ready(Ok(())) => walk.supply(u64::from_le_bytes(bytes)),
+                        Poll::Ready(Err(unreadable)) => return Poll::Ready(Err(unreadable)),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+            }
+        }
     }
 
     /// Translates a virtual address, reading page-table entries where arithmetic is not enough.
@@ -110,17 +177,56 @@ impl Reader {
         space: &AddressSpace,
         address: VirtAddr,
     ) -> Result<Translation, Unreadable> {
-        let mut walk = space.translate(address);
-        loop {
-            match walk.step() {
-                Step::Done(translation) => return Ok(translation),
-                Step::Fault(failure) => return Err(Unreadable::Translation { address, failure }),
-                Step::Read(entry) => {
-                    let mut bytes = [0; 8];
-                    self.physical(entry, &mut bytes).await?;
-                    walk.supply(u64::from_le_bytes(bytes));
+        self.attempt(|reader| reader.try_translate(space, address))
+            .await
+    }
+
+    /// Fills `buffer` from virtual memory, if all its bytes are here. Those that are not are all asked for.
+    pub fn try_read(
+        &self,
+        space: &AddressSpace,
+        address: VirtAddr,
+        buffer: &mut [u8],
+    ) -> Poll<Result<(), Unreadable>> {
+        let length = buffer.len() as u64;
+        if length == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if address.checked_add(length - 1).is_none() {
+            return Poll::Ready(Err(Unreadable::Wraps { address, length }));
+        }
+        let (start, mut deepest) = (self.depth(), self.depth());
+        let mut filled = 0;
+        let mut is_whole = true;
+        while filled < buffer.len() {
+            let at = address.wrapping_offset(filled as i64);
+            // Pages do not depend on one another.
+            self.set_depth(start);
+            let to_page_end = (PAGE_SIZE - at.page_offset()) as usize;
+            let rest = buffer.len() - filled;
+            let (here, polled) = match self.try_translate(space, at) {
+                Poll::Ready(Ok(translation)) => {
+                    let contiguous = usize::try_from(translation.contiguous);
+                    let here = contiguous.unwrap_or(usize::MAX).min(rest);
+                    let piece = &mut buffer[filled..filled + here];
+                    (here, self.try_physical(translation.physical, piece))
                 }
+                Poll::Ready(Err(unreadable)) => (0, Poll::Ready(Err(unreadable))),
+                Poll::Pending => (to_page_end.min(rest), Poll::Pending),
+            };
+            match polled {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(unreadable)) => return Poll::Ready(Err(unreadable)),
+                Poll::Pending => is_whole = false,
             }
+            deepest = deepest.max(self.depth());
+            filled += here;
+        }
+        self.set_depth(deepest);
+        if is_whole {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
         }
     }
 
@@ -131,30 +237,9 @@ impl Reader {
         address: VirtAddr,
         buffer: &mut [u8],
     ) -> Result<(), Unreadable> {
-        let length = buffer.len() as u64;
-        if length == 0 {
-            return Ok(());
-        }
-        if address.checked_add(length - 1).is_none() {
-            return Err(Unreadable::Wraps { address, length });
-        }
-        if address.page_offset() + length > PAGE_SIZE {
-            self.prefetch(space, address, length);
-        }
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let at = address.wrapping_offset(filled as i64);
-            let translation = self.translate(space, at).await?;
-            let here = usize::try_from(translation.contiguous)
-                .unwrap_or(usize::MAX)
-                .min(buffer.len() - filled);
-            self.physical(translation.physical, &mut buffer[filled..filled + here])
-                .await?;
-            filled += here;
-        }
-        Ok(())
+        self.attempt(|reader| reader.try_read(space, address, buffer))
+            .await
     }
-
     /// Asks for the bytes of a virtual range without waiting for them; addresses that arithmetic cannot translate are walked in
     /// the background, all pages together.
     pub fn prefetch(&self, space: &AddressSpace, address: VirtAddr, length: u64) {
@@ -206,13 +291,13 @@ impl Reader {
         Ok(VirtAddr::new(self.unsigned(space, address, 8).await?))
     }
 
-    /// The bytes from `address` up to a NUL or `longest` bytes, whichever comes first, without the NUL.
-    pub async fn string(
+    /// The bytes from `address` up to a NUL or `longest` bytes, whichever comes first, without the NUL; if they are here.
+    pub fn try_string(
         &self,
         space: &AddressSpace,
         address: VirtAddr,
         longest: u64,
-    ) -> Result<Vec<u8>, Unreadable> {
+    ) -> Poll<Result<Vec<u8>, Unreadable>> {
         /// Read at a time: most names of the kernel fit, and one read of it costs no more than one of 8 bytes.
         const PIECE: u64 = 64;
         let mut text = Vec::new();
@@ -221,7 +306,11 @@ impl Reader {
             let here = (PIECE - at.get() % PIECE).min(longest - text.len() as u64);
             let mut piece = [0; PIECE as usize];
             let piece = &mut piece[..here as usize];
-            self.read(space, at, piece).await?;
+            match self.try_read(space, at, piece) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(unreadable)) => return Poll::Ready(Err(unreadable)),
+                Poll::Pending => return Poll::Pending,
+            }
             if let Some(end) = piece.iter().position(|byte| *byte == 0) {
                 text.extend_from_slice(&piece[..end]);
                 break;
@@ -229,6 +318,6 @@ impl Reader {
             text.extend_from_slice(piece);
             at = at.wrapping_offset(here as i64);
         }
-        Ok(text)
+        Poll::Ready(Ok(text))
     }
 }

@@ -344,6 +344,10 @@ fn checked_function(
     let function = LibraryFunction {
         name: name.to_owned(),
         parameters: parameters.len(),
+        loops: match &body {
+            FunctionBody::Expression(body) => body.loops(),
+            FunctionBody::Loop { .. } => true,
+        },
         body,
     };
     CheckedFunction {

@@ -120,7 +120,9 @@ fn string_at(
 ) -> (Result<Vec<u8>, Unreadable>, Cost) {
     let (engine, _) = engine(FakeMemory::new(memory, Order::AtOnce));
     run(&engine, |reader| async move {
-        reader.string(&space(), address, longest).await
+        reader
+            .attempt(|reader| reader.try_string(&space(), address, longest))
+            .await
     })
 }
 
