@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
-use crate::lang::typed::SourceId;
+use crate::lang::typed::{SourceId, Typed};
 use crate::paging::AddressSpace;
 use crate::row::Incomplete;
-use crate::value::Value;
+use crate::value::{Value, ValueType};
 use crate::walk::Element;
 
 use super::Target;
@@ -21,6 +21,8 @@ pub(super) struct Context {
     pub(super) incomplete: RefCell<Vec<Incomplete>>,
     /// How far the loops of library functions have come.
     loops: RefCell<FxHashMap<LoopKey, LoopState>>,
+    /// Sizes of the objects that places lie in, by place.
+    sizes: RefCell<FxHashMap<*const Typed, Option<u64>>>,
     /// Rows that are being computed: those with sources inside, those without.
     pub(super) live_rows: [Cell<usize>; 2],
 }
@@ -31,8 +33,20 @@ impl Context {
             target,
             incomplete: RefCell::default(),
             loops: RefCell::default(),
+            sizes: RefCell::default(),
             live_rows: Default::default(),
         }
+    }
+
+    /// Bytes of the object that `place`, a part of the query, stands for.
+    pub(super) fn object_size(&self, place: &Typed) -> Option<u64> {
+        let mut sizes = self.sizes.borrow_mut();
+        *sizes
+            .entry(std::ptr::from_ref(place))
+            .or_insert_with(|| match &place.kind {
+                ValueType::Kernel(ty) => self.target.catalog.profile.size_of(ty).ok().flatten(),
+                _ => None,
+            })
     }
 
     /// Takes a loop's state out, to go on with it.

@@ -145,13 +145,63 @@ fn go_on(
             }
             _ => {}
         }
-        let following = ready!(all(attempt, next, here));
+        let Poll::Ready(following) = all(attempt, next, here) else {
+            look_ahead(attempt, &function.body, parameters, &state.locals, scope);
+            return Poll::Pending;
+        };
         state.locals.truncate(parameters);
         state.locals.extend(following);
         state.depth = reader.depth();
         state.steps += 1;
     }
     Poll::Ready(finish(state, Value::Null(Reason::LoopLimit(*limit))))
+}
+
+/// Steps that a loop looks ahead.
+const AHEAD: usize = 4;
+
+/// Goes on without what is missing, to ask for what later steps need: a path's next directory does not depend on this one's name.
+fn look_ahead(
+    attempt: &Attempt<'_>,
+    body: &FunctionBody,
+    parameters: usize,
+    locals: &[Value],
+    scope: Scope<'_>,
+) {
+    let FunctionBody::Loop {
+        condition, next, ..
+    } = body
+    else {
+        return;
+    };
+    attempt.speculate(|| {
+        let mut locals = locals.to_vec();
+        for _ in 0..AHEAD {
+            let here = scope.with_locals(&locals);
+            let truth = match value(attempt, condition, here) {
+                Poll::Ready(truth) => truth.truth(),
+                Poll::Pending => Some(true),
+            };
+            if truth != Some(true) {
+                break;
+            }
+            let start = attempt.reader.depth();
+            let mut deepest = start;
+            let mut following = locals[..parameters].to_vec();
+            for next in next {
+                attempt.reader.set_depth(start);
+                following.push(match value(attempt, next, here) {
+                    Poll::Ready(value) => {
+                        deepest = deepest.max(attempt.reader.depth());
+                        value
+                    }
+                    Poll::Pending => Value::Null(Reason::Absent),
+                });
+            }
+            attempt.reader.set_depth(deepest);
+            locals = following;
+        }
+    });
 }
 
 fn last(

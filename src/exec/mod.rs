@@ -43,18 +43,19 @@ pub struct Target {
     pub catalog: Rc<Catalog>,
 }
 
-/// Runs a query.
+/// Runs a query. A query that is run again under the same name reads what it read before at once.
 pub fn run(
     engine: &Rc<Engine>,
     target: &Target,
     plan: &Plan,
+    name: &str,
     budget: Budget,
 ) -> Result<(Rows, Cost), Stalled> {
     let context = Rc::new(Context::new(target.clone()));
     let columns = plan.query.columns.clone();
     let query = Rc::clone(&plan.query);
     let for_query = Rc::clone(&context);
-    let (rows, cost) = engine.run(budget, move |reader| async move {
+    let (rows, cost) = engine.run_again(name, budget, move |reader| async move {
         let mut rows = query::run(&for_query, &query, Environment::default(), reader.clone()).await;
         materialize::rows(&for_query, &reader, &mut rows).await;
         rows

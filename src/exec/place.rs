@@ -118,10 +118,7 @@ pub(super) fn prefetch_object(attempt: &Attempt<'_>, place: &Typed, address: Vir
     if !matches!(outer.node, Node::Follow(_) | Node::Local(_)) {
         return;
     }
-    let ValueType::Kernel(ty) = &outer.kind else {
-        return;
-    };
-    let Ok(Some(size)) = attempt.context.target.catalog.profile.size_of(ty) else {
+    let Some(size) = attempt.context.object_size(outer) else {
         return;
     };
     if size > WHOLE || start.checked_add(size).is_none() {

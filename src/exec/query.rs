@@ -155,6 +155,7 @@ async fn walk_rows(
         windows: Windows::of(body),
         enough: enough.map(|enough| usize::try_from(enough).unwrap_or(usize::MAX)),
     });
+    predict_inner(&run, body, &environment, reader);
     let rows = if run.enough == Some(0) {
         Vec::new()
     } else {
@@ -168,6 +169,18 @@ async fn walk_rows(
         group::distinct(rows, query.columns.len())
     } else {
         rows
+    }
+}
+
+/// Starts what reads inner walks ahead, where no condition says that some of their containers are not wanted.
+fn predict_inner(run: &Rc<WalkRun>, body: &WalkBody, environment: &Environment, reader: &Reader) {
+    if run.enough.is_some() {
+        return;
+    }
+    let unconditional = body.filters.iter().take_while(|filters| filters.is_empty());
+    for source in body.sources.iter().skip(1).take(unconditional.count()) {
+        let windows = Rc::from(run.windows.of_source(source.id));
+        source::predict(&run.context, source, environment, reader, &windows);
     }
 }
 

@@ -35,7 +35,10 @@ pub(super) async fn walk(
     let windows: Rc<[Window]> = Rc::from(run.windows.of_source(source.id));
     // A row that is not wanted is not read ahead either.
     if run.enough.is_none() {
-        predict(&run.context, &source, environment, reader, &windows);
+        predict_other_end(&run.context, &source, environment, reader, &windows);
+        if number == 0 {
+            predict(&run.context, &source, environment, reader, &windows);
+        }
     }
     let enough = std::cell::Cell::new(false);
     let mut elements = async |element: Element| {
@@ -274,8 +277,34 @@ fn boxed_traverse<'a>(
     })
 }
 
-/// Starts what reads ahead of a walk. Nothing waits for it, and nothing but time depends on it.
-fn predict(
+/// Starts what reads a list from its other end. Nothing waits for it, and nothing but time depends on it.
+fn predict_other_end(
+    context: &Rc<Context>,
+    source: &Rc<CheckedSource>,
+    environment: &Environment,
+    reader: &Reader,
+    windows: &Rc<[Window]>,
+) {
+    let both_ends = |predictor: &Predictor| matches!(predictor, Predictor::BothEnds);
+    if !source.predictors.iter().any(both_ends) {
+        return;
+    }
+    let (context, source) = (Rc::clone(context), Rc::clone(source));
+    let (environment, windows) = (environment.clone(), Rc::clone(windows));
+    reader.predict(move |reader| async move {
+        if let CheckedTraversal::List { head, link, .. } = &source.traversal
+            && let Ok(head) = place(&context, head, &environment, &reader).await
+        {
+            let tell = |address| prefetch(&context, &reader, address, &windows);
+            List { head, link: *link }
+                .predict(&reader, context.space(), tell)
+                .await;
+        }
+    });
+}
+
+/// Starts what other walks say of a walk's elements: once for all its containers, since those walks have one root.
+pub(super) fn predict(
     context: &Rc<Context>,
     source: &Rc<CheckedSource>,
     environment: &Environment,
@@ -285,56 +314,74 @@ fn predict(
     for number in 0..source.predictors.len() {
         let (context, source) = (Rc::clone(context), Rc::clone(source));
         let (environment, windows) = (environment.clone(), Rc::clone(windows));
-        let _ = reader.spawn(move |reader| async move {
-            match &source.predictors[number] {
-                Predictor::BothEnds => {
-                    if let CheckedTraversal::List { head, link, .. } = &source.traversal
-                        && let Ok(head) = place(&context, head, &environment, &reader).await
-                    {
-                        let tell = |address| prefetch(&context, &reader, address, &windows);
-                        List { head, link: *link }
-                            .predict(&reader, context.space(), tell)
-                            .await;
-                    }
-                }
-                Predictor::Walk {
-                    source: other,
-                    pointer,
-                    ..
-                } => {
-                    predict_by_walk(&context, other, pointer, &environment, &reader, &windows)
-                        .await;
-                }
-            }
+        reader.predict(move |reader| async move {
+            let Some(Predictor::Walk {
+                source: other,
+                pointer,
+                ..
+            }) = source.predictors.get(number)
+            else {
+                return;
+            };
+            reader.until_surprised().await;
+            let guess = Rc::new(Guess {
+                context,
+                source: Rc::clone(&source),
+                pointer: pointer.clone(),
+                windows,
+            });
+            predict_by_walk(&guess, other, &environment, &reader).await;
         });
     }
 }
 
+/// What a walk's elements say of another walk's.
+struct Guess {
+    context: Rc<Context>,
+    /// The walk that is predicted.
+    source: Rc<CheckedSource>,
+    pointer: Typed,
+    windows: Rc<[Window]>,
+}
+
 /// Reads ahead what another walk's elements point to.
 async fn predict_by_walk(
-    context: &Rc<Context>,
+    guess: &Rc<Guess>,
     other: &Rc<CheckedSource>,
-    pointer: &Typed,
     environment: &Environment,
     reader: &Reader,
-    windows: &Rc<[Window]>,
 ) {
-    let pointer = Rc::new(pointer.clone());
     let mut sink = async |element: Element| {
         let inner = environment.with_source(other.id, Bound::Element(element));
-        let (context, pointer, windows) =
-            (Rc::clone(context), Rc::clone(&pointer), Rc::clone(windows));
-        let _ = reader.spawn(move |reader| async move {
-            let target = attempt::value(&context, &pointer, &inner, &reader).await;
-            if let Some(address) = target
-                .as_integer()
-                .and_then(|address| u64::try_from(address).ok())
-            {
-                prefetch(&context, &reader, VirtAddr::new(address), &windows);
-            }
-        });
+        let guess = Rc::clone(guess);
+        reader.predict(move |reader| async move { guess.follow(inner, reader).await });
         ControlFlow::Continue(())
     };
     let none: Rc<[Window]> = Rc::from([]);
-    traverse(context, other, environment, reader, &none, &mut sink).await;
+    traverse(&guess.context, other, environment, reader, &none, &mut sink).await;
+}
+
+impl Guess {
+    /// Reads an element ahead, and where its children hang.
+    async fn follow(&self, environment: Environment, reader: Reader) {
+        let target = attempt::value(&self.context, &self.pointer, &environment, &reader).await;
+        let Some(address) = target
+            .as_integer()
+            .and_then(|address| u64::try_from(address).ok())
+        else {
+            return;
+        };
+        let address = VirtAddr::new(address);
+        prefetch(&self.context, &reader, address, &self.windows);
+        if let CheckedTraversal::Tree {
+            through: Some(through),
+            ..
+        } = &self.source.traversal
+        {
+            let holders = holders(&self.context, Rc::clone(through))(reader.clone(), address).await;
+            for holder in holders {
+                prefetch(&self.context, &reader, holder, &self.windows);
+            }
+        }
+    }
 }

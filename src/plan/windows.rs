@@ -82,14 +82,32 @@ impl Windows {
         match &source.traversal {
             CheckedTraversal::List { link: offset, .. } => link(*offset, 16),
             CheckedTraversal::Tree {
-                children, sibling, ..
+                children,
+                sibling,
+                through,
+                ..
             } => {
                 link(*children, 16);
                 link(*sibling, 16);
+                if let Some(through) = through {
+                    self.collect_through(source.id, through);
+                }
             }
             CheckedTraversal::Chain { next, .. } => link(*next, 8),
             CheckedTraversal::Query(query) => self.collect_query(query),
             _ => {}
+        }
+    }
+
+    /// What the walk to those whose children count as an element's own reads of elements.
+    fn collect_through(&mut self, source: SourceId, through: &CheckedSource) {
+        let element = Some(Base { source, offset: 0 });
+        for expression in through.expressions() {
+            self.collect(expression, &[element]);
+        }
+        if let CheckedTraversal::List { link, .. } = &through.traversal {
+            let offset = i64::try_from(*link).unwrap_or(i64::MAX);
+            self.add(Base { source, offset }, 16);
         }
     }
 

@@ -142,8 +142,10 @@ impl Session {
         let plan = Plan::new(self.accept(checked, output)?);
         let found = self.attached.found(&self.catalog, output)?;
         let retries = found.engine.counters().retries;
-        let (rows, cost) =
-            exec::run(&found.engine, &found.target, &plan, self.budget()).map_err(|stalled| {
+        let name = query_text(source, query);
+        found.engine.set_predictors(self.settings.predictors);
+        let (rows, cost) = exec::run(&found.engine, &found.target, &plan, name, self.budget())
+            .map_err(|stalled| {
                 output.report(
                     &Report::from_error(&stalled)
                         .with_hint("this is a defect of nettlp-q; please report the query"),
@@ -357,7 +359,9 @@ impl Session {
         }
         let plan = Plan::new(tree);
         let found = self.attached.found(&self.catalog, output)?;
-        let (rows, cost) = exec::run(&found.engine, &found.target, &plan, self.budget())
+        let name = query_text(source, query);
+        found.engine.set_predictors(self.settings.predictors);
+        let (rows, cost) = exec::run(&found.engine, &found.target, &plan, name, self.budget())
             .map_err(|_| Status::Failed)?;
         output.text(&format!(
             "measured: {} rows, {} reads, {} dependent rounds, {} bytes, {:?}\n",
@@ -378,6 +382,12 @@ pub(super) fn text_at(source: &SourceText, expression: &Expression) -> String {
         .get(expression.span.start..expression.span.end)
         .unwrap_or_default();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What a query is remembered by: its words.
+fn query_text<'s>(source: &'s SourceText, query: &Query) -> &'s str {
+    let text = source.text.get(query.span.start..query.span.end);
+    text.unwrap_or_default().trim()
 }
 
 /// A literal as `set` takes it.

@@ -15,6 +15,8 @@ pub struct Settings {
     pub max_rows: Option<u64>,
     /// Most wall time of a query.
     pub timeout: Duration,
+    /// Whether what will likely be needed is read ahead; rows are the same either way.
+    pub predictors: bool,
 }
 
 impl Default for Settings {
@@ -24,16 +26,21 @@ impl Default for Settings {
             max_reads: 1_000_000,
             max_rows: None,
             timeout: Duration::from_secs(600),
+            predictors: true,
         }
     }
 }
 
 /// Settings by name, with what each is for.
-const NAMES: [(&str, &str); 4] = [
+const NAMES: [(&str, &str); 5] = [
     ("format", "how rows are written: table, json, ndjson or csv"),
     ("max_reads", "most reads of a query"),
     ("max_rows", "most rows that are shown of a query (0: all)"),
     ("timeout", "most time of a query, for example 5s"),
+    (
+        "predictors",
+        "whether what will likely be needed is read ahead (on or off); rows are the same",
+    ),
 ];
 
 /// Forms of rows.
@@ -53,6 +60,7 @@ impl Settings {
             }
             "max_reads" => self.max_reads = number(name, value)?.max(1),
             "max_rows" => self.max_rows = Some(number(name, value)?).filter(|rows| *rows > 0),
+            "predictors" => self.predictors = switch(name, value)?,
             "timeout" => self.timeout = duration(name, value)?,
             _ => {
                 let known = NAMES.map(|(name, _)| name);
@@ -76,6 +84,7 @@ impl Settings {
             self.max_rows
                 .map_or_else(|| "all".to_owned(), |rows| rows.to_string()),
             format!("{:?}", self.timeout),
+            if self.predictors { "on" } else { "off" }.to_owned(),
         ];
         NAMES
             .iter()
@@ -93,6 +102,14 @@ fn number(name: &str, value: &str) -> Result<u64, Report> {
     value
         .parse()
         .map_err(|_| bad_value(name, value, "a number"))
+}
+
+fn switch(name: &str, value: &str) -> Result<bool, Report> {
+    match value {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err(bad_value(name, value, "on or off")),
+    }
 }
 
 /// A duration with its unit.
@@ -131,6 +148,9 @@ mod tests {
         assert_eq!(settings.timeout, Duration::from_millis(250));
         settings.set("max_rows", "0").unwrap();
         assert_eq!(settings.max_rows, None);
+        settings.set("predictors", "off").unwrap();
+        assert!(!settings.predictors);
+        assert!(settings.set("predictors", "perhaps").is_err());
         assert!(settings.set("format", "xml").is_err());
         let report = settings.set("timout", "5s").unwrap_err();
         assert_eq!(report.hints[0], "did you mean `timeout`?");

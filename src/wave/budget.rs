@@ -32,6 +32,8 @@ impl Default for Budget {
 pub struct Cost {
     /// Reads sent to the memory.
     pub reads: u64,
+    /// Those of them that a predictor asked for before anything else did.
+    pub guessed: u64,
     /// The longest chain of reads each of which needed the bytes of the one before.
     pub rounds: u32,
     /// Bytes asked for by those reads.

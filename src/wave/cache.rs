@@ -5,6 +5,8 @@ use rustc_hash::FxHashMap;
 use crate::addr::PhysAddr;
 use crate::memory::ReadFailure;
 
+use super::merge::LineRead;
+
 /// Bytes in a line, the unit in which bytes are read and remembered: an x86 cache line and the smallest read completion boundary,
 /// so a line is what the target's memory system hands over as one.
 pub(super) const LINE: u64 = 64;
@@ -25,9 +27,18 @@ struct Block {
     ready: u8,
     pending: u8,
     failed: u8,
+    /// Pending lines that were only guessed and have not been sent.
+    guesses: u8,
+    /// Lines that were sent as guesses and that nothing has needed yet.
+    unconfirmed: u8,
+    /// Lines whose bytes rows or walks were made of.
+    needed: u8,
+    /// Lines that predictors looked at.
+    consulted: u8,
     depths: [u32; LINES as usize],
     failures: [ReadFailure; LINES as usize],
-    waiters: Vec<TaskId>,
+    /// Who waits for which lines.
+    waiters: Vec<(u8, TaskId)>,
 }
 
 impl Block {
@@ -37,11 +48,41 @@ impl Block {
             ready: 0,
             pending: 0,
             failed: 0,
+            guesses: 0,
+            unconfirmed: 0,
+            needed: 0,
+            consulted: 0,
             depths: [0; LINES as usize],
             failures: [ReadFailure::NotIssued; LINES as usize],
             waiters: Vec::new(),
         }
     }
+
+    /// Lets `task` wait for a line, unless its outcome is known; whether it is not.
+    fn add_waiter(&mut self, mask: u8, task: Option<TaskId>) -> bool {
+        if (self.ready | self.failed) & mask != 0 {
+            return false;
+        }
+        if let Some(task) = task {
+            match self.waiters.last_mut() {
+                Some((lines, last)) if *last == task => *lines |= mask,
+                _ => self.waiters.push((mask, task)),
+            }
+        }
+        true
+    }
+
+    /// Moves those who wait for a line to `woken`.
+    fn wake(&mut self, mask: u8, woken: &mut Vec<TaskId>) {
+        let waiting = self.waiters.extract_if(.., |(lines, _)| *lines & mask != 0);
+        woken.extend(waiting.map(|(_, task)| task));
+    }
+}
+
+/// The numbers of the lines that a stretch lies in.
+fn lines(address: PhysAddr, length: u64) -> std::ops::RangeInclusive<u64> {
+    let last = address.get().saturating_add(length.saturating_sub(1));
+    address.get() / LINE..=last / LINE
 }
 
 /// What the cache knows of a stretch of memory.
@@ -55,11 +96,23 @@ pub(super) enum Lookup {
     Missing,
 }
 
+/// For what bytes are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interest {
+    /// For a row or a walk.
+    Needs,
+    /// To guess what will be needed.
+    Predicts,
+}
+
 /// The lines that one query has read.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     index: FxHashMap<u64, u32>,
-    blocks: Vec<Block>,
+    /// In boxes, so that growing moves no bytes.
+    blocks: Vec<Box<Block>>,
+    /// Lines in any block's `unconfirmed`.
+    unconfirmed: u64,
     /// Looked up last: consecutive reads are mostly neighbours.
     last: Option<(u64, u32)>,
 }
@@ -74,23 +127,29 @@ impl Cache {
                 slot
             }
         };
-        self.blocks.get_mut(slot as usize)
+        self.blocks.get_mut(slot as usize).map(|block| &mut **block)
     }
 
     fn find_or_add(&mut self, number: u64) -> &mut Block {
         let next = u32::try_from(self.blocks.len()).unwrap_or(u32::MAX);
         let slot = *self.index.entry(number).or_insert(next);
         if slot == next {
-            self.blocks.push(Block::new());
+            self.blocks.push(Box::new(Block::new()));
         }
         &mut self.blocks[slot as usize]
     }
 
     /// Copies `buffer.len()` bytes from `address` on, where all of them are here.
-    pub(super) fn copy(&mut self, address: PhysAddr, buffer: &mut [u8]) -> Lookup {
+    pub(super) fn copy(
+        &mut self,
+        address: PhysAddr,
+        buffer: &mut [u8],
+        interest: Interest,
+    ) -> Lookup {
         let mut at = address.get();
         let mut filled = 0;
         let mut depth = 0;
+        let mut confirmed = 0;
         while filled < buffer.len() {
             let Some(block) = self.find(at / BLOCK) else {
                 return Lookup::Missing;
@@ -104,17 +163,26 @@ impl Cache {
                 return Lookup::Missing;
             }
             depth = depth.max(block.depths[line]);
+            match interest {
+                Interest::Predicts => block.consulted |= mask,
+                Interest::Needs => {
+                    block.needed |= mask;
+                    confirmed += u64::from(block.unconfirmed & mask != 0);
+                    block.unconfirmed &= !mask;
+                }
+            }
             let start = (at % BLOCK) as usize;
             let count = (LINE_BYTES - start % LINE_BYTES).min(buffer.len() - filled);
             buffer[filled..filled + count].copy_from_slice(&block.bytes[start..start + count]);
             filled += count;
             at = at.wrapping_add(count as u64);
         }
+        self.unconfirmed -= confirmed.min(self.unconfirmed);
         Lookup::Ready(depth)
     }
 
-    /// Makes `task` wait for the missing lines of a stretch; those that nobody waits for yet are pushed on `wanted` by number.
-    /// Returns how many lines are missing.
+    /// Makes `task` wait for the missing lines of a stretch; those that nobody waits for yet are pushed on `wanted` by number, those
+    /// that were guessed and have not been sent on `promoted`.
     pub(super) fn want(
         &mut self,
         address: PhysAddr,
@@ -122,30 +190,99 @@ impl Cache {
         depth: u32,
         task: Option<TaskId>,
         wanted: &mut Vec<u64>,
-    ) -> u64 {
-        let first = address.get() / LINE;
-        let last = address.get().saturating_add(length.saturating_sub(1)) / LINE;
-        let mut missing = 0;
-        for number in first..=last {
+        promoted: &mut Vec<u64>,
+    ) {
+        for number in lines(address, length) {
             let block = self.find_or_add(number / LINES);
             let line = (number % LINES) as usize;
             let mask = 1u8 << line;
-            if (block.ready | block.failed) & mask != 0 {
+            if !block.add_waiter(mask, task) {
                 continue;
             }
-            missing += 1;
             if block.pending & mask == 0 {
                 block.pending |= mask;
                 block.depths[line] = depth;
                 wanted.push(number);
-            }
-            if let Some(task) = task
-                && block.waiters.last() != Some(&task)
-            {
-                block.waiters.push(task);
+            } else if block.guesses & mask != 0 {
+                block.depths[line] = block.depths[line].min(depth);
+                promoted.push(number);
             }
         }
-        missing
+    }
+
+    /// As [`Cache::want`], for a predictor.
+    pub(super) fn guess(
+        &mut self,
+        address: PhysAddr,
+        length: u64,
+        depth: u32,
+        task: Option<TaskId>,
+        guessed: &mut Vec<u64>,
+    ) {
+        for number in lines(address, length) {
+            let block = self.find_or_add(number / LINES);
+            let line = (number % LINES) as usize;
+            let mask = 1u8 << line;
+            if block.add_waiter(mask, task) && block.pending & mask == 0 {
+                block.pending |= mask;
+                block.guesses |= mask;
+                block.depths[line] = depth;
+                guessed.push(number);
+            }
+        }
+    }
+
+    /// Notes that a guessed read is sent.
+    pub(super) fn sent(&mut self, read: LineRead) {
+        self.is_no_guess(read);
+        for number in read.wanted_lines() {
+            let block = self.find_or_add(number / LINES);
+            block.unconfirmed |= 1u8 << (number % LINES);
+            self.unconfirmed += 1;
+        }
+    }
+
+    /// Whether a line is only guessed, and not sent.
+    pub(super) fn is_guess(&mut self, number: u64) -> bool {
+        let mask = 1u8 << (number % LINES);
+        self.find(number / LINES)
+            .is_some_and(|block| block.guesses & mask != 0)
+    }
+
+    /// Notes that the lines of a read are needed, or sent.
+    pub(super) fn is_no_guess(&mut self, read: LineRead) {
+        for number in read.lines() {
+            let block = self.find_or_add(number / LINES);
+            block.guesses &= !(1u8 << (number % LINES));
+        }
+    }
+
+    /// Lines that were sent as guesses and that nothing has needed yet.
+    pub(super) fn unconfirmed(&self) -> u64 {
+        self.unconfirmed
+    }
+
+    /// The lines whose bytes rows or walks were made of.
+    pub(super) fn needed_lines(&self) -> Vec<u64> {
+        self.lines_with(|block| block.needed)
+    }
+
+    /// The lines that predictors looked at.
+    pub(super) fn consulted_lines(&self) -> Vec<u64> {
+        self.lines_with(|block| block.consulted)
+    }
+
+    fn lines_with(&self, mask: impl Fn(&Block) -> u8) -> Vec<u64> {
+        let mut found = Vec::new();
+        for (number, slot) in &self.index {
+            if let Some(block) = self.blocks.get(*slot as usize) {
+                let mask = mask(block);
+                let of_block = (0..LINES).filter(|line| mask & (1 << line) != 0);
+                found.extend(of_block.map(|line| number * LINES + line));
+            }
+        }
+        found.sort_unstable();
+        found
     }
 
     /// How deep the read of a wanted line is to be.
@@ -154,13 +291,26 @@ impl Cache {
             .map_or(0, |block| block.depths[(number % LINES) as usize])
     }
 
-    /// Marks a line that a read covers without anybody having asked for it, so that nobody asks for it twice.
-    pub(super) fn cover(&mut self, number: u64) {
-        let block = self.find_or_add(number / LINES);
-        let mask = 1u8 << (number % LINES);
-        if (block.ready | block.failed) & mask == 0 {
-            block.pending |= mask;
+    /// Marks the lines that a read covers without anybody having asked for them, so that nobody asks for them twice. A guessed read
+    /// can still turn out to be needed for any of them.
+    pub(super) fn cover(&mut self, read: LineRead, interest: Interest) {
+        for number in read.lines() {
+            let block = self.find_or_add(number / LINES);
+            let mask = 1u8 << (number % LINES);
+            if (block.ready | block.failed | block.pending) & mask == 0 {
+                block.pending |= mask;
+                if interest == Interest::Predicts {
+                    block.guesses |= mask;
+                }
+            }
         }
+    }
+
+    /// Whether somebody waits for a line.
+    pub(super) fn is_awaited(&mut self, number: u64) -> bool {
+        let mask = 1u8 << (number % LINES);
+        self.find(number / LINES)
+            .is_some_and(|block| block.waiters.iter().any(|(lines, _)| lines & mask != 0))
     }
 
     /// Takes a line's bytes and moves those who wait for its block to `woken`. A line that is here already keeps the bytes that the
@@ -176,7 +326,7 @@ impl Cache {
             block.failed &= !mask;
             block.depths[line] = depth;
         }
-        woken.append(&mut block.waiters);
+        block.wake(mask, woken);
     }
 
     /// Notes that a line could not be read and moves those who wait for its block to `woken`.
@@ -196,14 +346,15 @@ impl Cache {
             block.failures[line] = failure;
             block.depths[line] = depth;
         }
-        woken.append(&mut block.waiters);
+        block.wake(mask, woken);
     }
 
     /// Forgets that a line was on its way: it was covered by a read that failed, and nobody had asked for it.
     pub(super) fn uncover(&mut self, number: u64, woken: &mut Vec<TaskId>) {
         let block = self.find_or_add(number / LINES);
-        block.pending &= !(1u8 << (number % LINES));
-        woken.append(&mut block.waiters);
+        let mask = 1u8 << (number % LINES);
+        block.pending &= !mask;
+        block.wake(mask, woken);
     }
 }
 
@@ -216,14 +367,21 @@ mod tests {
         let mut cache = Cache::default();
         let mut wanted = Vec::new();
         let mut woken = Vec::new();
-        assert_eq!(
-            cache.want(PhysAddr::new(0x10c0), 80, 1, Some(7), &mut wanted),
-            2
-        );
-        assert_eq!(
-            cache.want(PhysAddr::new(0x10c8), 8, 5, Some(8), &mut wanted),
-            1
-        );
+        let mut want = |address, length, depth, task| {
+            let address = PhysAddr::new(address);
+            let mut promoted = Vec::new();
+            cache.want(
+                address,
+                length,
+                depth,
+                Some(task),
+                &mut wanted,
+                &mut promoted,
+            );
+            assert!(promoted.is_empty());
+        };
+        want(0x10c0, 80, 1, 7);
+        want(0x10c8, 8, 5, 8);
         assert_eq!(wanted, vec![0x43, 0x44]);
         cache.store(0x43, &[1; 64], 1, &mut woken);
         cache.store(0x44, &[2; 64], 1, &mut woken);
@@ -231,7 +389,7 @@ mod tests {
         cache.store(0x43, &[9; 64], 2, &mut woken);
         let mut bytes = [0; 80];
         assert_eq!(
-            cache.copy(PhysAddr::new(0x10c0), &mut bytes),
+            cache.copy(PhysAddr::new(0x10c0), &mut bytes, Interest::Needs),
             Lookup::Ready(1)
         );
         assert_eq!((bytes[0], bytes[63], bytes[64]), (1, 1, 2));
@@ -244,9 +402,48 @@ mod tests {
         cache.fail(2, ReadFailure::UnsupportedRequest, 3, &mut woken);
         let mut bytes = [0; 8];
         assert_eq!(
-            cache.copy(PhysAddr::new(0x88), &mut bytes),
+            cache.copy(PhysAddr::new(0x88), &mut bytes, Interest::Needs),
             Lookup::Failed(PhysAddr::new(0x88), ReadFailure::UnsupportedRequest, 3)
         );
-        assert_eq!(cache.copy(PhysAddr::new(0xc0), &mut bytes), Lookup::Missing);
+        assert_eq!(
+            cache.copy(PhysAddr::new(0xc0), &mut bytes, Interest::Needs),
+            Lookup::Missing
+        );
+    }
+
+    #[test]
+    fn a_guess_is_promoted_before_it_is_sent_and_confirmed_after() {
+        let mut cache = Cache::default();
+        let (mut guessed, mut wanted, mut promoted) = (Vec::new(), Vec::new(), Vec::new());
+        cache.guess(PhysAddr::new(0x40), 128, 3, None, &mut guessed);
+        assert_eq!(guessed, vec![1, 2]);
+        cache.want(
+            PhysAddr::new(0x40),
+            8,
+            9,
+            Some(7),
+            &mut wanted,
+            &mut |line| {
+                promoted.push(line);
+            },
+        );
+        assert!(wanted.is_empty());
+        assert_eq!((promoted, cache.depth(1)), (vec![1], 3));
+        cache.sent(LineRead {
+            first: 2,
+            count: 1,
+            wanted: 1,
+        });
+        assert_eq!(cache.unconfirmed(), 1);
+        cache.store(2, &[5; 64], 3, &mut Vec::new());
+        let mut bytes = [0; 8];
+        cache.copy(PhysAddr::new(0x80), &mut bytes, Interest::Predicts);
+        assert_eq!(cache.unconfirmed(), 1);
+        cache.copy(PhysAddr::new(0x80), &mut bytes, Interest::Needs);
+        assert_eq!(cache.unconfirmed(), 0);
+        assert_eq!(
+            (cache.needed_lines(), cache.consulted_lines()),
+            (vec![2], vec![2])
+        );
     }
 }

@@ -6,44 +6,19 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
-
-use rustc_hash::FxHashMap;
 
 use crate::addr::PhysAddr;
-use crate::memory::{Counters, PhysicalMemory, ReadFailure, ReadRequest};
+use crate::memory::{Counters, PhysicalMemory, ReadFailure};
 
-use super::budget::{Budget, Cost, Stalled, Stopped};
-use super::cache::{Cache, LINE, Lookup, TaskId};
-use super::merge::{LineRead, merge};
+use super::budget::{Budget, Cost, Stalled};
+use super::cache::TaskId;
+use super::merge::merge;
 use super::reader::Reader;
+use super::reading::{Asker, Reading};
+use super::recollection::Recollection;
 
 pub(super) type Task = Pin<Box<dyn Future<Output = ()>>>;
-
-struct Flight {
-    read: LineRead,
-    depth: u32,
-}
-
-/// What belongs to reading: the memory, what has been read, what is wanted.
-struct Reading {
-    memory: Box<dyn PhysicalMemory>,
-    cache: Cache,
-    wanted: Vec<u64>,
-    queue: VecDeque<LineRead>,
-    flights: FxHashMap<u64, Flight>,
-    /// Reads that the memory has not completed and nobody waits for any more, with their lengths: those of a query that ended early.
-    abandoned: FxHashMap<u64, u64>,
-    next_id: u64,
-    /// What the memory has taken and not completed, abandoned reads included.
-    bytes_in_flight: u64,
-    cost: Cost,
-    budget: Budget,
-    started: Instant,
-    woken: Vec<TaskId>,
-}
 
 /// What belongs to scheduling: the live futures and which of them can go on.
 #[derive(Default)]
@@ -51,17 +26,21 @@ struct Schedule {
     tasks: Vec<Option<Task>>,
     free: Vec<TaskId>,
     queued: Vec<bool>,
+    /// Which of them are predictors' and those that predictors started.
+    predicting: Vec<bool>,
     ready: VecDeque<TaskId>,
 }
 
 impl Schedule {
-    fn add(&mut self, task: Task) -> TaskId {
+    fn add(&mut self, task: Task, predicts: bool) -> TaskId {
         let id = self.free.pop().unwrap_or_else(|| {
             self.tasks.push(None);
             self.queued.push(false);
+            self.predicting.push(false);
             self.tasks.len() - 1
         });
         self.tasks[id] = Some(task);
+        self.predicting[id] = predicts;
         self.wake(id);
         id
     }
@@ -89,6 +68,25 @@ pub struct Engine {
     unyielding: Cell<u32>,
     /// Whether bytes are asked for that nobody waits for.
     speculating: Cell<bool>,
+    /// Whether the task that is polled is a predictor's.
+    predicting: Cell<bool>,
+    /// Which lines earlier queries needed.
+    recollection: RefCell<Recollection>,
+    /// Whether this query's lines were asked for at its beginning, as it has run before.
+    recalled: Cell<bool>,
+    /// Predictors that wait for this query to meet something new.
+    unsurprised: RefCell<Vec<TaskId>>,
+    /// Whether predictors may read.
+    predicts: Cell<bool>,
+}
+
+/// What a future is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Rows depend on it.
+    Answer,
+    /// It only reads ahead.
+    Prediction,
 }
 
 impl fmt::Debug for Engine {
@@ -103,28 +101,23 @@ impl fmt::Debug for Engine {
 /// Attempts after which a task lets others (and the budget's check) have a turn.
 const YIELD_AFTER: u32 = 4096;
 
+/// A query that comes again and takes more rounds than this has met something new.
+const FORESEEN_ROUNDS: u32 = 6;
+
 impl Engine {
     /// An engine over `memory`.
     pub fn new(memory: Box<dyn PhysicalMemory>) -> Rc<Self> {
         Rc::new(Self {
-            reading: RefCell::new(Reading {
-                memory,
-                cache: Cache::default(),
-                wanted: Vec::new(),
-                queue: VecDeque::new(),
-                flights: FxHashMap::default(),
-                abandoned: FxHashMap::default(),
-                next_id: 0,
-                bytes_in_flight: 0,
-                cost: Cost::default(),
-                budget: Budget::default(),
-                started: Instant::now(),
-                woken: Vec::new(),
-            }),
+            reading: RefCell::new(Reading::new(memory)),
             schedule: RefCell::new(Schedule::default()),
             current: Cell::new(None),
             unyielding: Cell::new(0),
             speculating: Cell::new(false),
+            predicting: Cell::new(false),
+            recollection: RefCell::default(),
+            recalled: Cell::new(false),
+            unsurprised: RefCell::default(),
+            predicts: Cell::new(true),
         })
     }
 
@@ -150,6 +143,46 @@ impl Engine {
         }
     }
 
+    /// Lets predictors read, or not. They are on at first; rows never depend on them.
+    pub fn set_predictors(&self, on: bool) {
+        self.predicts.set(on);
+    }
+
+    /// Whether predictors may read.
+    pub fn has_predictors(&self) -> bool {
+        self.predicts.get()
+    }
+
+    /// As [`Engine::run`], for a query that may come again: what it needs is remembered under `name`, and asked for all at once when
+    /// a query of that name begins. Where memory has changed meanwhile, what was asked for in vain costs reads and nothing else.
+    pub fn run_again<T, F>(
+        self: &Rc<Self>,
+        name: &str,
+        budget: Budget,
+        start: impl FnOnce(Reader) -> F,
+    ) -> Result<(T, Cost), Stalled>
+    where
+        T: 'static,
+        F: Future<Output = T> + 'static,
+    {
+        self.reading.borrow_mut().begin(budget);
+        let recalled = self.predicts.get()
+            && match self.recollection.borrow_mut().of(name) {
+                Some(lines) => {
+                    self.reading.borrow_mut().recall(lines);
+                    true
+                }
+                None => false,
+            };
+        self.recalled.set(recalled);
+        let (output, cost) = self.go(start)?;
+        if cost.stopped.is_none() {
+            let needed = self.reading.borrow().cache.needed_lines();
+            self.recollection.borrow_mut().keep(name, needed);
+        }
+        Ok((output, cost))
+    }
+
     /// Runs a query to its end: forgets what earlier ones read, polls `start`'s future and all that it spawns, and returns the
     /// future's output with its cost. Futures that the query leaves behind are dropped.
     pub fn run<T, F>(
@@ -162,6 +195,15 @@ impl Engine {
         F: Future<Output = T> + 'static,
     {
         self.reading.borrow_mut().begin(budget);
+        self.recalled.set(false);
+        self.go(start)
+    }
+
+    fn go<T, F>(self: &Rc<Self>, start: impl FnOnce(Reader) -> F) -> Result<(T, Cost), Stalled>
+    where
+        T: 'static,
+        F: Future<Output = T> + 'static,
+    {
         self.drop_tasks();
         let reader = Reader::new(Rc::clone(self));
         let root = reader.spawn(start);
@@ -184,6 +226,7 @@ impl Engine {
 
     /// Drops all futures, with nothing borrowed that their own drops could want.
     fn drop_tasks(&self) {
+        self.unsurprised.borrow_mut().clear();
         drop(self.schedule.take());
     }
 
@@ -197,14 +240,16 @@ impl Engine {
                 self.reading.borrow_mut().check_budget();
             }
             // The futures themselves borrow the schedule (to spawn), so nothing of it is held while one is polled.
-            let Some((id, task)) = self.next_ready() else {
+            let Some((id, task, predicts)) = self.next_ready() else {
                 break;
             };
             let Some(mut task) = task else { continue };
             self.current.set(Some(id));
+            self.predicting.set(predicts);
             self.unyielding.set(0);
             let polled = task.as_mut().poll(&mut context);
             self.current.set(None);
+            self.predicting.set(false);
             let mut schedule = self.schedule.borrow_mut();
             match polled {
                 Poll::Pending => schedule.tasks[id] = Some(task),
@@ -213,11 +258,12 @@ impl Engine {
         }
     }
 
-    fn next_ready(&self) -> Option<(TaskId, Option<Task>)> {
+    fn next_ready(&self) -> Option<(TaskId, Option<Task>, bool)> {
         let mut schedule = self.schedule.borrow_mut();
         let id = schedule.ready.pop_front()?;
         schedule.queued[id] = false;
-        Some((id, schedule.tasks[id].take()))
+        let predicts = schedule.predicting[id];
+        Some((id, schedule.tasks[id].take(), predicts))
     }
 
     /// Sends what is wanted and takes what has come. Returns whether anything can have changed.
@@ -226,12 +272,15 @@ impl Engine {
         reading.check_budget();
         reading.send();
         // With nothing of its own in flight, a query may still wait for room that an earlier one's reads take.
-        let waited = !reading.flights.is_empty() || !reading.queue.is_empty();
+        let waited = reading.is_waiting();
         if waited {
             reading.receive();
         }
         let mut schedule = self.schedule.borrow_mut();
         let mut woken = std::mem::take(&mut reading.woken);
+        if reading.cost.rounds > FORESEEN_ROUNDS {
+            woken.append(&mut self.unsurprised.borrow_mut());
+        }
         let changed = waited || !woken.is_empty() || !schedule.ready.is_empty();
         for task in woken.drain(..) {
             schedule.wake(task);
@@ -247,28 +296,12 @@ impl Engine {
         buffer: &mut [u8],
         depth: &Cell<u32>,
     ) -> Poll<Result<(), (PhysAddr, ReadFailure)>> {
+        let asker = Asker {
+            waiter: self.current.get().filter(|_| !self.speculating.get()),
+            predicts: self.predicting.get(),
+        };
         let mut reading = self.reading.borrow_mut();
-        if reading.cost.stopped.is_some() {
-            return Poll::Ready(Err((address, ReadFailure::NotIssued)));
-        }
-        match reading.cache.copy(address, buffer) {
-            Lookup::Ready(read_depth) => {
-                reading.cost.cache_hits += 1;
-                depth.set(depth.get().max(read_depth));
-                Poll::Ready(Ok(()))
-            }
-            Lookup::Failed(at, failure, read_depth) => {
-                depth.set(depth.get().max(read_depth));
-                Poll::Ready(Err((at, failure)))
-            }
-            Lookup::Missing => {
-                let Reading { cache, wanted, .. } = &mut *reading;
-                let waiter = self.current.get().filter(|_| !self.speculating.get());
-                let length = buffer.len() as u64;
-                cache.want(address, length, depth.get() + 1, waiter, wanted);
-                Poll::Pending
-            }
-        }
+        reading.poll_read(address, buffer, depth, asker)
     }
 
     /// Whether the current task has gone on for so long that others (and the budget's check) get a turn; it is woken for its own.
@@ -297,15 +330,39 @@ impl Engine {
 
     /// Asks for bytes without waiting for them.
     pub(super) fn prefetch(&self, address: PhysAddr, length: u64, depth: u32) {
+        let asker = Asker {
+            waiter: None,
+            predicts: self.predicting.get(),
+        };
         let mut reading = self.reading.borrow_mut();
-        if reading.cost.stopped.is_none() {
-            let Reading { cache, wanted, .. } = &mut *reading;
-            cache.want(address, length, depth + 1, None, wanted);
-        }
+        reading.ask(address, length, depth + 1, asker);
     }
 
-    pub(super) fn spawn_task(&self, task: Task) {
-        self.schedule.borrow_mut().add(task);
+    /// Starts a future; what a predictor starts is a predictor.
+    pub(super) fn spawn_task(&self, task: Task, purpose: Purpose) {
+        let predicts = purpose == Purpose::Prediction || self.predicting.get();
+        self.schedule.borrow_mut().add(task, predicts);
+    }
+
+    /// Whether what this query needs was asked for at its beginning and has been enough so far: then there is nothing to predict.
+    pub(super) fn is_foreseen(&self) -> bool {
+        self.recalled.get() && self.reading.borrow().cost.rounds <= FORESEEN_ROUNDS
+    }
+
+    /// Wakes the current task when [`Engine::is_foreseen`] no longer holds.
+    pub(super) fn wake_when_surprised(&self) {
+        self.unsurprised.borrow_mut().extend(self.current.get());
+    }
+
+    /// The fewest reads of at most `max_read` bytes, none across 4 KiB, that have in them every byte that the last query needed, or
+    /// that it needed or its predictors looked at.
+    pub fn fewest_reads(&self, with_predictors: bool) -> u64 {
+        let reading = self.reading.borrow();
+        let mut lines = reading.cache.needed_lines();
+        if with_predictors {
+            lines.extend(reading.cache.consulted_lines());
+        }
+        merge(&mut lines, reading.memory.limits().max_read).len() as u64
     }
 
     pub(super) fn wake(&self, id: TaskId) {
@@ -315,195 +372,5 @@ impl Engine {
     /// The task that is being polled.
     pub(super) fn current(&self) -> Option<TaskId> {
         self.current.get()
-    }
-}
-
-impl Reading {
-    fn begin(&mut self, budget: Budget) {
-        self.abandon();
-        self.cache = Cache::default();
-        self.cost = Cost::default();
-        self.budget = budget;
-        self.started = Instant::now();
-    }
-
-    /// Reads in flight are left to the memory; their ids are never used again, so late outcomes mean nothing.
-    fn abandon(&mut self) {
-        self.wanted.clear();
-        self.queue.clear();
-        self.woken.clear();
-        let left = self
-            .flights
-            .drain()
-            .map(|(id, flight)| (id, flight.read.bytes()));
-        self.abandoned.extend(left);
-    }
-
-    /// Waits for the reads that were abandoned.
-    fn settle(&mut self) {
-        while !self.abandoned.is_empty() {
-            let before = self.abandoned.len();
-            self.receive();
-            if self.abandoned.len() == before {
-                // A memory that hands over nothing has nothing in flight.
-                break;
-            }
-        }
-    }
-
-    fn check_budget(&mut self) {
-        if self.cost.stopped.is_some() {
-            return;
-        }
-        self.cost.stopped = if self.budget.cancel.load(Ordering::Relaxed) {
-            Some(Stopped::Cancelled)
-        } else if self.started.elapsed() >= self.budget.max_time {
-            Some(Stopped::Time)
-        } else {
-            None
-        };
-    }
-
-    /// Merges what is wanted and submits as much as the memory takes without queueing much itself, so that what becomes wanted
-    /// meanwhile can still be merged.
-    fn send(&mut self) {
-        let limits = self.memory.limits();
-        let Self {
-            cache,
-            wanted,
-            queue,
-            ..
-        } = self;
-        for read in merge(wanted, limits.max_read) {
-            for number in read.first..read.first + u64::from(read.count) {
-                cache.cover(number);
-            }
-            queue.push_back(read);
-        }
-        if self.cost.stopped.is_some() {
-            self.fail_all();
-            return;
-        }
-        let window_bytes = u64::from(limits.window_bytes) * 2;
-        let window_reads = limits.window_reads as usize * 2;
-        while let Some(read) = self.queue.pop_front() {
-            let reads_in_flight = self.flights.len() + self.abandoned.len();
-            let fits = self.bytes_in_flight + read.bytes() <= window_bytes
-                && reads_in_flight < window_reads;
-            if !fits && reads_in_flight > 0 {
-                self.queue.push_front(read);
-                break;
-            }
-            if self.cost.reads >= self.budget.max_reads {
-                self.queue.push_front(read);
-                self.cost.stopped = Some(Stopped::Reads);
-                self.fail_all();
-                return;
-            }
-            self.submit(read);
-        }
-    }
-
-    fn submit(&mut self, read: LineRead) {
-        let depth = read
-            .wanted_lines()
-            .map(|number| self.cache.depth(number))
-            .max()
-            .unwrap_or(0);
-        let length = read.bytes();
-        let id = self.next_id;
-        self.next_id += 1;
-        self.flights.insert(id, Flight { read, depth });
-        self.bytes_in_flight += length;
-        self.cost.reads += 1;
-        self.cost.bytes += length;
-        self.cost.rounds = self.cost.rounds.max(depth);
-        self.memory.submit(ReadRequest {
-            id,
-            address: PhysAddr::new(read.first * LINE),
-            length: length as u32,
-        });
-    }
-
-    /// Gives up what is on its way.
-    fn fail_all(&mut self) {
-        for (id, flight) in self.flights.drain() {
-            self.abandoned.insert(id, flight.read.bytes());
-            self.queue.push_back(flight.read);
-        }
-        for read in self.queue.drain(..) {
-            for number in read.first..read.first + u64::from(read.count) {
-                self.cache
-                    .fail(number, ReadFailure::NotIssued, 0, &mut self.woken);
-            }
-        }
-    }
-
-    fn receive(&mut self) {
-        let Self {
-            memory,
-            cache,
-            flights,
-            abandoned,
-            queue,
-            woken,
-            cost,
-            bytes_in_flight,
-            ..
-        } = self;
-        memory.complete(&mut |id, outcome| {
-            if let Some(bytes) = abandoned.remove(&id) {
-                *bytes_in_flight = bytes_in_flight.saturating_sub(bytes);
-            }
-            let Some(Flight { read, depth }) = flights.remove(&id) else {
-                return;
-            };
-            *bytes_in_flight = bytes_in_flight.saturating_sub(read.bytes());
-            match outcome {
-                Ok(bytes) => {
-                    for (number, line) in (read.first..).zip(bytes.chunks(LINE as usize)) {
-                        cache.store(number, line, depth, woken);
-                    }
-                }
-                Err(failure) => {
-                    cost.failed += 1;
-                    if matches!(failure, ReadFailure::TimedOut | ReadFailure::Transport) {
-                        cost.unanswered += 1;
-                    }
-                    fail_read(cache, queue, read, failure, depth, woken);
-                }
-            }
-        });
-    }
-}
-
-/// A read that failed says nothing of its single lines: those that somebody asked for are asked for again one by one, the others
-/// are forgotten.
-fn fail_read(
-    cache: &mut Cache,
-    queue: &mut VecDeque<LineRead>,
-    read: LineRead,
-    failure: ReadFailure,
-    depth: u32,
-    woken: &mut Vec<TaskId>,
-) {
-    // A target that does not answer at all is not asked eight times more.
-    if read.count == 1 || failure == ReadFailure::TimedOut || failure == ReadFailure::Transport {
-        for number in read.first..read.first + u64::from(read.count) {
-            cache.fail(number, failure, depth, woken);
-        }
-        return;
-    }
-    for bit in 0..u64::from(read.count) {
-        let number = read.first + bit;
-        if read.wanted & (1 << bit) != 0 {
-            queue.push_back(LineRead {
-                first: number,
-                count: 1,
-                wanted: 1,
-            });
-        } else {
-            cache.uncover(number, woken);
-        }
     }
 }

@@ -14,9 +14,23 @@ pub(super) struct LineRead {
 }
 
 impl LineRead {
+    /// A read of one line.
+    pub(super) const fn of(line: u64) -> Self {
+        Self {
+            first: line,
+            count: 1,
+            wanted: 1,
+        }
+    }
+
     /// How long it is.
     pub(super) fn bytes(self) -> u64 {
         u64::from(self.count) * LINE
+    }
+
+    /// The numbers of its lines.
+    pub(super) fn lines(self) -> impl Iterator<Item = u64> {
+        self.first..self.first + u64::from(self.count)
     }
 
     /// The numbers of the lines that somebody asked for.
@@ -40,11 +54,7 @@ pub(super) fn merge(wanted: &mut Vec<u64>, max_read: u32) -> Vec<LineRead> {
                 read.count = u32::try_from(number - read.first + 1).unwrap_or(1);
                 read.wanted |= 1 << (number - read.first);
             }
-            _ => reads.push(LineRead {
-                first: number,
-                count: 1,
-                wanted: 1,
-            }),
+            _ => reads.push(LineRead::of(number)),
         }
     }
     reads

@@ -13,9 +13,12 @@ mod cache;
 mod engine;
 #[cfg(test)]
 pub(crate) mod fake;
+mod guesses;
 mod join;
 mod merge;
 mod reader;
+mod reading;
+mod recollection;
 #[cfg(test)]
 mod tests;
 mod together;

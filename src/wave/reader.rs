@@ -13,7 +13,7 @@ use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::memory::ReadFailure;
 use crate::paging::{AddressSpace, Step, Translation, TranslationFailure};
 
-use super::engine::Engine;
+use super::engine::{Engine, Purpose};
 use super::join::JoinHandle;
 
 /// Why bytes could not be had.
@@ -119,8 +119,36 @@ impl Reader {
     {
         let child = self.fork();
         let handle = JoinHandle::new(Rc::clone(&self.engine), Rc::clone(&child.depth));
-        self.engine.spawn_task(handle.task(start(child)));
+        self.engine
+            .spawn_task(handle.task(start(child)), Purpose::Answer);
         handle
+    }
+
+    /// Starts a predictor: what it, and all that it starts, asks for is read when nothing else is wanted, within bounds that the engine
+    /// sets, and not at all where predictors are off. It ends with the query at the latest.
+    pub fn predict<F>(&self, start: impl FnOnce(Self) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        if !self.engine.has_predictors() {
+            return;
+        }
+        let child = self.fork();
+        self.engine
+            .spawn_task(Box::pin(start(child)), Purpose::Prediction);
+    }
+
+    /// Waits while all that a query needs was foreseen when it began.
+    pub async fn until_surprised(&self) {
+        poll_fn(|_| {
+            if self.engine.is_foreseen() {
+                self.engine.wake_when_surprised();
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
     }
 
     /// Fills `buffer` from physical memory, if its bytes are here.
@@ -298,8 +326,10 @@ impl Reader {
         address: VirtAddr,
         longest: u64,
     ) -> Poll<Result<Vec<u8>, Unreadable>> {
-        /// Read at a time: most names of the kernel fit, and one read of it costs no more than one of 8 bytes.
+        /// Looked at at a time.
         const PIECE: u64 = 64;
+        /// Read at a time: one read of it costs no more than one of 8 bytes, and hardly a name of the kernel is longer.
+        const LIKELY: u64 = 256;
         let mut text = Vec::new();
         let mut at = address;
         while (text.len() as u64) < longest {
@@ -309,7 +339,12 @@ impl Reader {
             match self.try_read(space, at, piece) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(unreadable)) => return Poll::Ready(Err(unreadable)),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    let to_page_end = PAGE_SIZE - at.page_offset();
+                    let more = LIKELY.min(to_page_end).min(longest - text.len() as u64);
+                    self.prefetch(space, at, more);
+                    return Poll::Pending;
+                }
             }
             if let Some(end) = piece.iter().position(|byte| *byte == 0) {
                 text.extend_from_slice(&piece[..end]);

@@ -136,7 +136,12 @@ impl Checker<'_> {
             }
             _ => None,
         };
-        let predictors = if self.is_default_root(&variant, source) {
+        // What predicts a walk predicts all its containers: a waste where only one object's is walked.
+        let is_of_all = match &owner {
+            None => walk.of.is_none(),
+            Some(owner) => matches!(owner.node, Node::Element(_)),
+        };
+        let predictors = if is_of_all && self.is_default_root(&variant, source) {
             self.predictors(walk)
         } else {
             Vec::new()
