@@ -21,6 +21,7 @@ mod recording;
 mod replay;
 mod segments;
 mod sparse;
+mod stream;
 mod writable;
 
 pub use batch::read_batch;
@@ -36,6 +37,7 @@ pub use recording::{Recording, is_recording};
 pub use replay::{Replay, open_recording};
 pub use segments::{Segment, SegmentedFile};
 pub use sparse::{Run, SparseMemory};
+pub use stream::{Order, Piece, Stream, Streamed, first_bytes};
 pub use writable::WritableImage;
 
 use std::collections::BTreeMap;
