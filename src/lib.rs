@@ -43,4 +43,6 @@ pub mod session;
 
 pub mod repl;
 
+pub mod bench;
+
 pub mod cli;

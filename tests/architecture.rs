@@ -19,7 +19,7 @@ const CRATES: [(&str, &[&str]); 21] = [
     ("memmap2", &["memory", "generate", "profile"]),
     ("zstd", &["memory", "session"]),
     ("socket2", &["dma", "adapter"]),
-    ("rustix", &["memory", "dma", "adapter"]),
+    ("rustix", &["memory", "dma", "adapter", "bench"]),
     ("serde_yaml", &["profile"]),
     ("serde", &["profile", "render"]),
     ("gimli", &["generate"]),

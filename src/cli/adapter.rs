@@ -205,7 +205,7 @@ static UNITS: [(&str, u64); 5] = [
 ];
 
 /// Reads a time such as `100us`.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
     let refused = || format!("`{text}` is not a time such as 100us, 2ms or 1s");
     let (number, unit) = UNITS
         .iter()

@@ -65,7 +65,7 @@ impl Console<io::BufWriter<io::Stdout>, io::Stderr> {
 }
 
 /// How tables look on standard output.
-fn on_standard_output() -> Options {
+pub(super) fn on_standard_output() -> Options {
     let is_terminal = io::stdout().is_terminal();
     Options {
         width: render::terminal_width().filter(|_| is_terminal),

@@ -1,6 +1,8 @@
 //! Arguments → session; exit status.
 
 pub mod adapter;
+pub mod bench;
+mod bench_json;
 mod complain;
 mod console;
 mod interrupt;
