@@ -5,10 +5,11 @@ import pathlib
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from laboratory import compare, kernels, machine, truth  # noqa: E402
+from laboratory import bench, compare, figure, kernels, machine, truth  # noqa: E402
 from laboratory.target import Answer  # noqa: E402
 
 STAT = b"7 () R 1 2 3) S 1 7 7 0 -1 4194304 50 0 0 0 0 0 0 0 20 0 3 0 120 0 0\n"
@@ -160,6 +161,45 @@ class MachineTest(unittest.TestCase):
     def test_versions_match_in_whole_numbers(self):
         self.assertTrue(kernels.matches("6.1.0-56-cloud-amd64", "6.1"))
         self.assertFalse(kernels.matches("6.12.117+deb12-cloud-amd64", "6.1"))
+
+
+class FigureTest(unittest.TestCase):
+    """The figure of what nettlp-bench measured."""
+
+    @staticmethod
+    def guest(rows):
+        """What nettlp-bench might say of a guest."""
+        delays = [{"delay_us": delay, "serial": {"rows": rows, "rounds": 6 * rows + 3, "elapsed_us": rows * (400 + 6 * delay)},
+                   "query": {"rows": rows, "rounds": 6, "elapsed_us": rows * 40 + 6 * delay}} for delay in (0, 100, 1000)]
+        return {"tasks": rows, "kernel": "6.1 <x>", "processor": "A & B", "query": "walk tasks", "repeat": 3, "delays": delays}
+
+    def drawn(self, *sizes):
+        """The texts of a figure, which must be well-formed XML and stay inside its frame."""
+        text = figure.figure({"command": "lab bench", "guests": [self.guest(size) for size in sizes]})
+        root = xml.etree.ElementTree.fromstring(text)
+        width, height = float(root.get("width")), float(root.get("height"))
+        for part in root.iter():
+            for key, most in (("x", width), ("x1", width), ("x2", width), ("cx", width), ("y", height), ("y1", height), ("cy", height)):
+                self.assertTrue(0 <= float(part.get(key, 0)) <= most, part.attrib)
+        return [part.text for part in root.iter("{http://www.w3.org/2000/svg}text")]
+
+    def test_every_size_and_delay_is_there_with_its_ratio(self):
+        texts = self.drawn(1000, 100)
+        for expected in ("dependent rounds", "time, no delay", "time, delay 100 µs", "time, delay 1 ms", "100", "1\u202f000", "10×", "1\u202f000×"):
+            self.assertIn(expected, texts)
+        self.assertIn("6.1 <x>", texts[-1])
+
+    def test_smaller_guests_come_first_and_one_is_enough(self):
+        texts = self.drawn(1000, 100)
+        self.assertLess(texts.index("100"), texts.index("1\u202f000"))
+        self.assertIn("1\u202f000×", self.drawn(1000))
+
+    def test_numbers_are_short(self):
+        self.assertEqual([figure.ratio(value) for value in (1.04, 9.96, 12.4, 12345)], ["1.0×", "10.0×", "12×", "12\u202f345×"])
+        self.assertEqual([figure.duration(value) for value in (12, 1000, 1e7, 6812)], ["12 µs", "1 ms", "10 s", "6.8 ms"])
+
+    def test_memory_grows_with_the_tasks(self):
+        self.assertEqual([bench.memory_for(number) for number in (100, 1000, 10000)], ["256M", "256M", "2G"])
 
 
 if __name__ == "__main__":
