@@ -11,6 +11,8 @@ WIDTH, HEIGHT = 1080, 470
 TOP, BOTTOM = 118, 372
 FIRST, PANEL, GAP, AXIS = 64, 168, 20, 56
 PADDING = 30
+# Lines nearer than this, in pixels, leave no room for a number between them.
+CLOSE = 32
 
 STYLE = """
   .ground { fill: #ffffff; stroke: #d8dee4 } .ink { fill: #1f2328 } .quiet { fill: #59636e } .grid { stroke: #e6eaef }
@@ -33,7 +35,8 @@ class Scale:
     """A logarithmic axis from one power of ten to another."""
 
     def __init__(self, values, start, end):
-        self.low = math.floor(math.log10(min(values)))
+        # Some room below the lowest value, to write it.
+        self.low = max(math.floor(math.log10(min(values)) - 0.3), 0)
         self.high = max(math.ceil(math.log10(max(values))), self.low + 1)
         self.start, self.end = start, end
 
@@ -122,7 +125,8 @@ def panel(left, head, sizes, pairs, scale, label, has_axis):
         parts.append(text(across[end] + 6, scale.at(slow) - 9, label(slow), "value small slow-ink halo", "end"))
         parts.append(text(across[end] - 6, scale.at(fast) + 18, label(fast), "value small fast-ink halo"))
     for x, (slow, fast) in zip(across, pairs):
-        middle = (scale.at(slow) + scale.at(fast)) / 2
+        above, below = scale.at(slow), scale.at(fast)
+        middle = (above + below) / 2 if abs(below - above) > CLOSE else max(above, below) + CLOSE
         parts.append(text(x, middle + 4, ratio(slow / fast), "ratio halo ink", "middle"))
     return parts
 
