@@ -14,6 +14,7 @@ use nettlp_q::session::{Output, Session, SessionOptions, Settings, Statistics, S
 struct Listener {
     rows: Vec<Rows>,
     reports: Vec<String>,
+    statistics: Vec<Statistics>,
     /// Set when rows come: a user who presses Ctrl-C then.
     interrupts: Option<Arc<AtomicBool>>,
 }
@@ -32,14 +33,20 @@ impl Output for Listener {
         self.reports.push(report.message.clone());
     }
 
-    fn statistics(&mut self, _: &Statistics) {}
+    fn statistics(&mut self, statistics: &Statistics) {
+        self.statistics.push(*statistics);
+    }
 }
 
 fn session() -> Session {
+    session_with(Vec::new())
+}
+
+fn session_with(profiles: Vec<std::path::PathBuf>) -> Session {
     Session::open(SessionOptions {
         memory: demo::memory().unwrap(),
         target: "the demo".to_owned(),
-        profiles: Vec::new(),
+        profiles,
         built_in_profile: demo::profile(),
         variables: Vec::new(),
         ram: None,
@@ -74,4 +81,93 @@ fn an_interrupt_between_statements_is_told_and_the_rest_is_not_run() {
         session.run(&text("print 4"), &mut listener),
         Status::Complete
     );
+}
+
+/// Rows of a text, as they print.
+fn rows(session: &mut Session, asked: &str) -> Vec<String> {
+    let mut listener = Listener::default();
+    let status = session.run(&text(asked), &mut listener);
+    assert!(
+        matches!(status, Status::Complete),
+        "{asked}: {:?}",
+        listener.reports
+    );
+    listener
+        .rows
+        .iter()
+        .map(|rows| format!("{rows:?}"))
+        .collect()
+}
+
+fn scripts() -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect()
+}
+
+/// The walk library with predictors that are wrong: `wrong` stands for each pid, in place of its process.
+fn wrong_predictors(wrong: &str) -> String {
+    let library = include_str!("../profiles/linux/tasks.yaml");
+    let column = format!("      wrong: {{doc: not a process, expr: \"{wrong}\"}}\n      leader:\n");
+    let mut changed = library.replace("      leader:\n", &column);
+    for predictor in ["pids.leader", "pids.task"] {
+        changed = changed.replace(&format!("predict: [{predictor}"), "predict: [pids.wrong");
+    }
+    assert!(changed.matches("predict: [pids.wrong").count() == 3);
+    changed
+}
+
+#[test]
+fn rows_are_the_same_with_every_predictor_on_off_and_wrong_and_when_they_are_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = [
+        // Another process's middle, another pid, anything, nothing, an address that is none.
+        "(void *)(&init_task) + nr * 64",
+        "(void *)task + 9728",
+        "(void *)(0xffff888000000000 + nr * 4096)",
+        "(void *)0",
+        "(void *)0x1234567812345678",
+    ];
+    let mut others: Vec<Session> = wrong
+        .iter()
+        .enumerate()
+        .map(|(number, wrong)| {
+            let path = folder.path().join(format!("wrong{number}.yaml"));
+            std::fs::write(&path, wrong_predictors(wrong)).unwrap();
+            session_with(vec![path])
+        })
+        .collect();
+    let mut off = session();
+    off.set("predictors", "off").unwrap();
+    others.push(off);
+    let mut on = session();
+    for script in scripts() {
+        let expected = rows(&mut on, &script);
+        assert_eq!(rows(&mut on, &script), expected, "again: {script}");
+        for other in &mut others {
+            assert_eq!(rows(other, &script), expected, "{script}");
+        }
+    }
+}
+
+#[test]
+fn a_query_that_is_asked_again_takes_a_round_or_two() {
+    let mut session = session();
+    let asked = "walk tasks select pid, comm, state, exe";
+    let mut cost = || {
+        let mut listener = Listener::default();
+        session.run(&text(asked), &mut listener);
+        listener.statistics[0]
+    };
+    let (cold, warm) = (cost(), cost());
+    assert!(cold.rounds > 5, "{cold:?}");
+    assert!(warm.rounds <= 2, "{warm:?}");
+    assert!(warm.reads <= cold.reads, "{warm:?} {cold:?}");
 }

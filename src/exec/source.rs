@@ -239,14 +239,7 @@ fn holders(
     Rc::new(move |reader, address| {
         let (context, through) = (Rc::clone(&context), Rc::clone(&through));
         Box::pin(async move {
-            let owner = Value::Place(Place {
-                address,
-                ty: through.element.clone(),
-            });
-            let environment = Environment::default().with_locals(vec![owner]);
-            let mut found = Vec::new();
-            let problem =
-                boxed_traverse(&context, &through, &environment, &reader, &mut found).await;
+            let (found, problem) = walk_of(&context, &through, address, &reader).await;
             if let Some(why) = problem {
                 context.stopped(&through.name, why);
             }
@@ -257,6 +250,23 @@ fn holders(
             }
         })
     })
+}
+
+/// The elements of a walk of the object at `address`, and why it stopped before its end, if it did.
+async fn walk_of(
+    context: &Rc<Context>,
+    walk: &CheckedSource,
+    address: VirtAddr,
+    reader: &Reader,
+) -> (Vec<VirtAddr>, Option<String>) {
+    let owner = Value::Place(Place {
+        address,
+        ty: walk.element.clone(),
+    });
+    let environment = Environment::default().with_locals(vec![owner]);
+    let mut found = Vec::new();
+    let problem = boxed_traverse(context, walk, &environment, reader, &mut found).await;
+    (found, problem)
 }
 
 /// As [`traverse`], on the heap: trees call it for walks of their own.
@@ -378,7 +388,8 @@ impl Guess {
             ..
         } = &self.source.traversal
         {
-            let holders = holders(&self.context, Rc::clone(through))(reader.clone(), address).await;
+            // What is wrong with a guess is nobody's business.
+            let (holders, _) = walk_of(&self.context, through, address, &reader).await;
             for holder in holders {
                 prefetch(&self.context, &reader, holder, &self.windows);
             }

@@ -237,8 +237,10 @@ impl Cache {
         self.is_no_guess(read);
         for number in read.wanted_lines() {
             let block = self.find_or_add(number / LINES);
-            block.unconfirmed |= 1u8 << (number % LINES);
-            self.unconfirmed += 1;
+            let mask = 1u8 << (number % LINES);
+            let is_new = block.unconfirmed & mask == 0;
+            block.unconfirmed |= mask;
+            self.unconfirmed += u64::from(is_new);
         }
     }
 
@@ -254,6 +256,14 @@ impl Cache {
         for number in read.lines() {
             let block = self.find_or_add(number / LINES);
             block.guesses &= !(1u8 << (number % LINES));
+        }
+    }
+
+    /// Notes that the lines of a read are guessed again.
+    pub(super) fn is_guess_again(&mut self, read: LineRead) {
+        for number in read.lines() {
+            let block = self.find_or_add(number / LINES);
+            block.guesses |= 1u8 << (number % LINES);
         }
     }
 
@@ -417,23 +427,13 @@ mod tests {
         let (mut guessed, mut wanted, mut promoted) = (Vec::new(), Vec::new(), Vec::new());
         cache.guess(PhysAddr::new(0x40), 128, 3, None, &mut guessed);
         assert_eq!(guessed, vec![1, 2]);
-        cache.want(
-            PhysAddr::new(0x40),
-            8,
-            9,
-            Some(7),
-            &mut wanted,
-            &mut |line| {
-                promoted.push(line);
-            },
-        );
+        let address = PhysAddr::new(0x40);
+        cache.want(address, 8, 2, Some(7), &mut wanted, &mut promoted);
         assert!(wanted.is_empty());
-        assert_eq!((promoted, cache.depth(1)), (vec![1], 3));
-        cache.sent(LineRead {
-            first: 2,
-            count: 1,
-            wanted: 1,
-        });
+        assert_eq!((promoted, cache.depth(1)), (vec![1], 2));
+        assert!(cache.is_guess(1));
+        cache.sent(LineRead::of(2));
+        assert!(!cache.is_guess(2));
         assert_eq!(cache.unconfirmed(), 1);
         cache.store(2, &[5; 64], 3, &mut Vec::new());
         let mut bytes = [0; 8];

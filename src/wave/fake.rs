@@ -38,6 +38,8 @@ pub(crate) struct Ledger {
     pub(crate) most_reads: usize,
     /// Breaches of what the trait promises its callers may rely on.
     pub(crate) wrong: Vec<String>,
+    /// Bytes (by address) that have changed since the fake was made.
+    pub(crate) changed: HashMap<u64, u8>,
     /// Set when this many reads were submitted.
     pub(crate) cancel_after: Option<(usize, Arc<AtomicBool>)>,
 }
@@ -156,7 +158,20 @@ impl PhysicalMemory for FakeMemory {
                 Some(failure) => completion(read.id, Err(failure)),
                 None => {
                     self.inner.submit(read);
-                    self.inner.complete(completion);
+                    let ledger = self.ledger.borrow();
+                    self.inner.complete(&mut |id, outcome| {
+                        let mut bytes = outcome.map(<[u8]>::to_vec);
+                        for (address, byte) in &ledger.changed {
+                            let offset = address.checked_sub(read.address.get());
+                            let place = offset.and_then(|at| usize::try_from(at).ok());
+                            if let (Ok(bytes), Some(at)) = (&mut bytes, place)
+                                && let Some(place) = bytes.get_mut(at)
+                            {
+                                *place = *byte;
+                            }
+                        }
+                        completion(id, bytes.as_deref().map_err(|failure| *failure));
+                    });
                 }
             }
         }

@@ -19,6 +19,8 @@ use super::merge::{LineRead, merge};
 struct Flight {
     read: LineRead,
     depth: u32,
+    /// Whether it was sent as a guess.
+    guessed: bool,
 }
 
 /// Who asks for bytes.
@@ -236,7 +238,7 @@ impl Reading {
                 self.fail_all();
                 return;
             }
-            self.submit(read);
+            self.submit(read, false);
         }
         while self.may_guess()
             && let Some(read) = self.guesses.next()
@@ -247,7 +249,7 @@ impl Reading {
             }
             self.cache.sent(read);
             self.cost.guessed += 1;
-            self.submit(read);
+            self.submit(read, true);
         }
     }
 
@@ -265,7 +267,7 @@ impl Reading {
             && self.cache.unconfirmed() < UNCONFIRMED + self.cost.reads / 4
     }
 
-    fn submit(&mut self, read: LineRead) {
+    fn submit(&mut self, read: LineRead, guessed: bool) {
         let depth = read
             .wanted_lines()
             .map(|number| self.cache.depth(number))
@@ -274,7 +276,12 @@ impl Reading {
         let length = read.bytes();
         let id = self.next_id;
         self.next_id += 1;
-        self.flights.insert(id, Flight { read, depth });
+        let flight = Flight {
+            read,
+            depth,
+            guessed,
+        };
+        self.flights.insert(id, flight);
         self.bytes_in_flight += length;
         self.cost.reads += 1;
         self.cost.bytes += length;
@@ -308,6 +315,7 @@ impl Reading {
             flights,
             abandoned,
             queue,
+            guesses,
             woken,
             cost,
             bytes_in_flight,
@@ -317,9 +325,10 @@ impl Reading {
             if let Some(bytes) = abandoned.remove(&id) {
                 *bytes_in_flight = bytes_in_flight.saturating_sub(bytes);
             }
-            let Some(Flight { read, depth }) = flights.remove(&id) else {
+            let Some(flight) = flights.remove(&id) else {
                 return;
             };
+            let Flight { read, depth, .. } = flight;
             *bytes_in_flight = bytes_in_flight.saturating_sub(read.bytes());
             match outcome {
                 Ok(bytes) => {
@@ -332,7 +341,14 @@ impl Reading {
                     if matches!(failure, ReadFailure::TimedOut | ReadFailure::Transport) {
                         cost.unanswered += 1;
                     }
-                    fail_read(cache, queue, read, failure, depth, woken);
+                    for line in fail_read(cache, &flight, failure, woken) {
+                        if flight.guessed && !cache.is_awaited(line.first) {
+                            cache.is_guess_again(line);
+                            guesses.add(line);
+                        } else {
+                            queue.push_back(line);
+                        }
+                    }
                 }
             }
         });
@@ -342,29 +358,29 @@ impl Reading {
 /// Lines that predictors may have asked for before anything confirms them, to which a quarter of the reads sent is added.
 const UNCONFIRMED: u64 = 16 * 1024;
 
-/// A read that failed says nothing of its single lines: those that somebody waits for are asked for again one by one, the others
-/// are forgotten.
+/// A read that failed says nothing of its single lines: those that somebody asked for are to be asked for again one by one, the
+/// others are forgotten. Gives the former.
 fn fail_read(
     cache: &mut Cache,
-    queue: &mut VecDeque<LineRead>,
-    read: LineRead,
+    flight: &Flight,
     failure: ReadFailure,
-    depth: u32,
     woken: &mut Vec<TaskId>,
-) {
+) -> Vec<LineRead> {
+    let Flight { read, depth, .. } = *flight;
     // A target that does not answer at all is not asked eight times more.
     if read.count == 1 || failure == ReadFailure::TimedOut || failure == ReadFailure::Transport {
         for number in read.lines() {
             cache.fail(number, failure, depth, woken);
         }
-        return;
+        return Vec::new();
     }
-    for bit in 0..u64::from(read.count) {
-        let number = read.first + bit;
-        if read.wanted & (1 << bit) != 0 && cache.is_awaited(number) {
-            queue.push_back(LineRead::of(number));
+    let mut again = Vec::new();
+    for (bit, number) in read.lines().enumerate() {
+        if read.wanted & (1 << bit) != 0 {
+            again.push(LineRead::of(number));
         } else {
             cache.uncover(number, woken);
         }
     }
+    again
 }

@@ -1,6 +1,7 @@
 //! The room as its users see it: over a memory that watches every read.
 
 mod budgets;
+mod predictions;
 mod rounds;
 mod translated;
 
