@@ -46,7 +46,8 @@ pub trait Link: fmt::Debug {
     fn send(&mut self, tag: Tag, datagram: &[u8]) -> Result<(), LinkError>;
 
     /// Puts a datagram that arrived at the port of one of `tags` into `buffer`, waiting until `deadline` at most. What is there
-    /// already is handed over even when the deadline has passed; `None` says that nothing was.
+    /// already is handed over even when the deadline has passed; `None` says that nothing was. What arrived at other ports may
+    /// be handed over as well, where leaving it would cost more than taking it.
     fn receive(
         &mut self,
         tags: &TagSet,
