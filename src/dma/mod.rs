@@ -41,6 +41,8 @@ pub struct Dma {
     link: Box<dyn Link>,
     requester: Requester,
     buffer: Box<[u8]>,
+    /// Datagrams taken since there was none left.
+    flood: u32,
 }
 
 impl Dma {
@@ -59,6 +61,7 @@ impl Dma {
             requester: Requester::new(options),
             // One more than any datagram, so that a longer one does not look like a whole one.
             buffer: vec![0; MAX_DATAGRAM + 1].into(),
+            flood: 0,
         })
     }
 
@@ -107,6 +110,13 @@ impl Dma {
         }
     }
 
+    /// Everything that had arrived some time ago was taken: there is nothing left, or as many datagrams came since as there are
+    /// ports.
+    fn note_drained(&mut self) {
+        self.flood = 0;
+        self.requester.drained();
+    }
+
     /// Whether datagrams keep coming so fast that time would never get its turn.
     fn timer_is_overdue(&self, now: Moment) -> bool {
         let timer = self.requester.next_timer();
@@ -125,13 +135,17 @@ impl Dma {
                 let datagram = self.buffer.get(..length).unwrap_or(&self.buffer);
                 let now = self.link.now();
                 self.requester.take(now, port, datagram);
+                self.flood += 1;
+                if self.flood >= MOST_TAKEN {
+                    self.note_drained();
+                }
                 if self.timer_is_overdue(now) {
                     self.requester.timers(now);
                 }
                 true
             }
             Ok(None) => {
-                self.requester.drained();
+                self.note_drained();
                 let now = self.link.now();
                 if self.requester.next_timer().is_none_or(|timer| timer <= now) {
                     self.requester.timers(now);

@@ -36,7 +36,8 @@ pub(super) struct Attempt {
     /// Physical address of the first byte.
     pub(super) address: PhysAddr,
     pub(super) issued: Moment,
-    pub(super) retransmit_at: Moment,
+    /// How many requests were sent before.
+    pub(super) number: u64,
     /// What the adapter had stamped when the request was sent: its answers are stamped later.
     pub(super) floor: Option<NettlpRepr>,
     /// Whether something arrived for this tag that looked older than the request.
@@ -49,7 +50,7 @@ impl Default for Attempt {
             piece: Piece::default(),
             address: PhysAddr::new(0),
             issued: Moment::START,
-            retransmit_at: Moment::START,
+            number: 0,
             floor: None,
             stale_seen: false,
         }

@@ -66,6 +66,11 @@ impl Health {
             .is_some_and(|last| now.since(last) < ALIVE_FOR)
     }
 
+    /// When something was answered last; the start where nothing ever was.
+    pub(super) fn last_answer(&self) -> Moment {
+        self.last_answer.unwrap_or(Moment::START)
+    }
+
     /// Whether anything was answered since `moment`.
     pub(super) fn answered_since(&self, moment: Moment) -> bool {
         self.last_answer.is_some_and(|last| last >= moment)

@@ -219,6 +219,7 @@ impl Requester {
             self.window.answered(attempt.piece.length);
         }
         self.round_trip.sample(now.since(attempt.issued), is_late);
+        self.evidence.answered(&attempt);
         match self.rest_until(now) {
             None => self.tags.release(tag),
             Some(until) => {

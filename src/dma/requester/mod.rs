@@ -1,7 +1,7 @@
 //! The requester: reads in, requests out, completions in, outcomes out; no sockets and no clock in it.
 //!
-//! A read becomes one request, or several where its bytes are unaligned. Each request has a tag of its own; a request that is not
-//! answered in time is sent again *under another tag*: as it was if nothing came, otherwise for the missing bytes only and never
+//! A read becomes one request, or several where its bytes are unaligned. Each request has a tag of its own; a request that is held
+//! lost is sent again *under another tag*: as it was if nothing came, otherwise for the missing bytes only and never
 //! across a 128-byte block, where the seven bits of a completion's lower address prove its place. What arrives is matched by the TLP's tag and must agree with the
 //! request in every field; what does not is counted and forgotten.
 //!
@@ -10,6 +10,7 @@
 
 mod attempt;
 mod bitmap;
+mod evidence;
 mod health;
 mod judge;
 mod read;
@@ -27,6 +28,7 @@ use crate::memory::{Counters, Limits, ReadFailure, ReadRequest};
 use crate::wire::{MemoryReadRepr, NettlpRepr, RequesterId, Tag, TagSet, split_request};
 
 use self::attempt::{Attempt, Piece};
+use self::evidence::Evidence;
 use self::health::Health;
 use self::read::{ReadKey, Reads};
 use self::round_trip::RoundTrip;
@@ -99,6 +101,9 @@ pub(super) struct Requester {
     tags: Tags,
     window: Window,
     round_trip: RoundTrip,
+    evidence: Evidence,
+    /// Requests that nothing was answered after, while they are looked through: number and tag.
+    silent: Vec<(u64, Tag)>,
     stamps: Stamps,
     routing: Routing,
     health: Health,
@@ -129,6 +134,8 @@ impl Requester {
             tags: Tags::new(options.tag_list()),
             window: Window::new(options.window_bytes, options.max_read),
             round_trip: RoundTrip::default(),
+            evidence: Evidence::default(),
+            silent: Vec::new(),
             stamps: Stamps::default(),
             routing: Routing::default(),
             health: Health::default(),
@@ -237,12 +244,13 @@ impl Requester {
             piece,
             address: address.wrapping_offset(i64::from(piece.offset)),
             issued: now,
-            retransmit_at: now + self.retransmission_time(now, piece.round),
+            number: self.statistics.sent,
             floor: self.stamps.floor(now),
             stale_seen: false,
         };
         let length = self.emit(tag, &attempt, buffer)?;
-        self.wake_by(attempt.retransmit_at);
+        self.wake_by(self.silent_at(now, &attempt));
+        self.evidence.sent(tag, &attempt);
         self.tags.start(tag, attempt);
         self.window.add(piece.length);
         self.statistics.sent += 1;

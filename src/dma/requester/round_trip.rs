@@ -11,6 +11,9 @@ const MOST: Duration = Duration::from_millis(50);
 /// Never more while others are answered: what is missing was lost, and many tries are what gets a read through heavy loss.
 const MOST_WHILE_ALIVE: Duration = Duration::from_millis(20);
 
+/// Answers after which most of the longest time is forgotten.
+const FORGOTTEN_AFTER: u32 = 512;
+
 /// Answers in a row that came too late before they are believed to be the rule.
 const LATE_IN_A_ROW: u32 = 4;
 
@@ -19,6 +22,8 @@ const LATE_IN_A_ROW: u32 = 4;
 pub(super) struct RoundTrip {
     /// Smoothed time and its mean deviation; `None` before the first sample.
     estimate: Option<(Duration, Duration)>,
+    /// The longest time of late; less with every answer, so that pauses of the other end are remembered for a while.
+    longest: Duration,
     /// Answers that came after their request had been given up, since the last one that came in time.
     late: u32,
 }
@@ -40,6 +45,8 @@ impl RoundTrip {
             Some((smoothed, deviation)) => {
                 // One pause of this program must not slow recovery down for long.
                 let time = time.min(self.timeout() * 8);
+                self.longest -= self.longest / FORGOTTEN_AFTER;
+                self.longest = self.longest.max(time);
                 let off = smoothed.abs_diff(time);
                 ((smoothed * 7 + time) / 8, (deviation * 3 + off) / 4)
             }
@@ -58,6 +65,11 @@ impl RoundTrip {
             Some((smoothed, deviation)) => smoothed + deviation * 4,
         };
         wanted.clamp(LEAST, MOST)
+    }
+
+    /// How long the other end may pause: somewhat longer than it did of late.
+    pub(super) fn pause(&self) -> Duration {
+        (self.longest + self.longest / 4).min(MOST)
     }
 
     /// How long to wait for the answer after `round` tries that had none: twice as long each time, within bounds.

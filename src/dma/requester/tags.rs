@@ -8,6 +8,10 @@ use crate::wire::{NettlpRepr, Tag, TagSet};
 use super::attempt::{Arrived, Attempt};
 use super::stamps::Seen;
 
+/// Tags kept for repeated requests where many are lost: a window of the longest reads and half as many again. Each loss takes
+/// its tag away for the quarantine, so under heavy loss the number of tags bounds the speed.
+const KEPT_FOR_REPEATS: usize = 48;
+
 /// What a tag is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum TagState {
@@ -159,9 +163,10 @@ impl Tags {
         self.resting.insert(tag);
     }
 
-    /// Whether more than half of the tags wait for answers that will hardly come.
+    /// Whether so many tags wait for answers that will hardly come that the others are needed for what has to be repeated.
     pub(super) fn is_short(&self) -> bool {
-        (self.late.len() - self.resting.len()) * 2 > self.usable.len()
+        let all = self.usable.len();
+        self.late.len() - self.resting.len() > all - KEPT_FOR_REPEATS.min(all / 2)
     }
 
     /// Lets all free tags that were ever used rest until the moment given.

@@ -8,14 +8,19 @@ use crate::memory::ReadFailure;
 use crate::wire::Tag;
 
 use super::Requester;
-use super::attempt::{is_certain, overlapping};
+use super::attempt::{Attempt, is_certain, overlapping};
+use super::evidence::PROMPT_ROUNDS;
 use super::health::REFUSED_FOR;
+use super::tags::TagState;
 
 /// A tag whose port nobody listens on is not tried again for this time. Software adapters may serve a few tags only.
 const CLOSED_FOR: Duration = Duration::from_millis(200);
 
 /// After a request was answered twice, more of that is expected for this time: networks that double datagrams do it again.
 const SECOND_ANSWERS_EXPECTED_FOR: Duration = Duration::from_secs(1);
+
+/// Most requests repeated at a time because nothing was answered.
+const MOST_PROBES: u32 = 8;
 
 /// Losses of a read's first tries say something about the path; later ones about the address.
 const TELLING_ROUNDS: u8 = 2;
@@ -24,14 +29,7 @@ impl Requester {
     /// Does what is due. To be called when no datagram is left to take and [`Requester::next_timer`] has come.
     pub(in crate::dma) fn timers(&mut self, now: Moment) {
         self.next_timer = None;
-        for tag in self.tags.in_flight().iter() {
-            let retransmit_at = self.tags.attempt(tag).retransmit_at;
-            if retransmit_at <= now {
-                self.time_out(now, tag);
-            } else {
-                self.wake_by(retransmit_at);
-            }
-        }
+        self.repeat_lost(now);
         self.end_expired(now);
         if self.health.is_refused(now) {
             self.fail_all(now, ReadFailure::Transport);
@@ -57,15 +55,88 @@ impl Requester {
         }
     }
 
-    /// Everything that has arrived was taken.
+    /// Everything that has arrived was taken, so that what should have and did not may be lost.
     pub(in crate::dma) fn drained(&mut self) {
         self.is_sweeping = false;
+        let tags = &self.tags;
+        let in_flight = |tag| (tags.state(tag) == TagState::InFlight).then(|| tags.attempt(tag));
+        let oldest = self.evidence.oldest(in_flight);
+        if oldest.is_some_and(|oldest| self.is_lost(oldest)) {
+            self.wake_by(Moment::START);
+        }
     }
 
-    /// How long to wait for an answer to a request of this round.
-    pub(super) fn retransmission_time(&self, now: Moment, round: u8) -> Duration {
+    /// Asks again for what requests that are held lost have not brought.
+    fn repeat_lost(&mut self, now: Moment) {
+        let mut silent = std::mem::take(&mut self.silent);
+        for tag in self.tags.in_flight().iter() {
+            let attempt = self.tags.attempt(tag);
+            let silent_at = self.silent_at(now, attempt);
+            let is_overdue = silent_at <= now;
+            if self.is_lost(attempt) || is_overdue && !self.is_first_try(attempt) {
+                self.time_out(now, tag);
+            } else if is_overdue {
+                silent.push((attempt.number, tag));
+            } else {
+                self.wake_by(silent_at);
+            }
+        }
+        if !silent.is_empty() {
+            self.repeat_oldest(now, &mut silent);
+        }
+        silent.clear();
+        self.silent = silent;
+    }
+
+    /// Whether a request may be one of many that wait for their turn. Before anything was ever answered there is no telling what is
+    /// long.
+    fn is_first_try(&self, attempt: &Attempt) -> bool {
+        attempt.piece.round == 0 && self.round_trip.smoothed().is_some()
+    }
+
+    /// Nothing was answered for long after these requests were sent. A few of the oldest are repeated, as many more as more was lost
+    /// of late: if the adapter only pauses, most are not lost, and if it does not, the next answer tells which are.
+    fn repeat_oldest(&mut self, now: Moment, silent: &mut [(u64, Tag)]) {
+        silent.sort_unstable();
+        self.evidence.probed(now);
+        let few = 1 + self.window.recent_losses().min(MOST_PROBES - 1) as usize;
+        for (index, (_, tag)) in silent.iter().enumerate() {
+            if index < few {
+                self.time_out(now, *tag);
+            } else {
+                self.wake_by(self.silent_at(now, self.tags.attempt(*tag)));
+            }
+        }
+    }
+
+    /// Whether later requests were answered that should not have been before this one.
+    fn is_lost(&self, attempt: &Attempt) -> bool {
+        let round = attempt.piece.round;
+        let patience = if round < PROMPT_ROUNDS {
+            Duration::ZERO
+        } else {
+            self.round_trip.timeout_of_round(round - 1, true)
+        };
+        self.evidence.is_lost(attempt, patience)
+    }
+
+    /// When a request may be lost unless anything is answered. The time of one sent for the first time is counted from the last
+    /// answer, since it may only wait for its turn; that of a repeated one from when it was sent.
+    pub(super) fn silent_at(&self, now: Moment, attempt: &Attempt) -> Moment {
+        let round = attempt.piece.round;
         let is_alive = self.health.is_alive(now);
-        self.round_trip.timeout_of_round(round, is_alive)
+        if round > 0 {
+            return attempt.issued + self.round_trip.timeout_of_round(round, is_alive);
+        }
+        let (probed, probes) = self.evidence.last_probe();
+        let last = self.health.last_answer().max(probed).max(attempt.issued);
+        // Where nothing is lost, the other end's pauses are.
+        let pause = match self.window.recent_losses() {
+            0 => self.round_trip.pause(),
+            _ => Duration::ZERO,
+        };
+        let timeout = self.round_trip.timeout_of_round(probes, is_alive);
+        last + timeout.max(pause)
     }
 
     /// Notes that a request was answered twice: it was doubled on its way, and so may others have been whose second answer is still

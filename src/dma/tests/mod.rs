@@ -6,6 +6,7 @@ mod conformance;
 mod faults;
 mod libtlp;
 mod links;
+mod losses;
 mod simulation;
 mod udp;
 

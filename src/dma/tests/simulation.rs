@@ -82,6 +82,9 @@ enum Event {
     ReplyArrives(u8, Vec<u8>),
 }
 
+/// How long the adapter is busy with the n-th request, in nanoseconds; the next ones wait meanwhile.
+type Service = Box<dyn Fn(usize) -> u64>;
+
 /// A request that was sent under a tag and how many of the bytes asked for were delivered.
 #[derive(Debug)]
 struct Outstanding {
@@ -94,6 +97,9 @@ pub(super) struct World {
     pub(super) conditions: Conditions,
     pub(super) answer: Box<dyn Fn(u64) -> Answer>,
     pub(super) bend: Option<Bend>,
+    pub(super) service: Service,
+    /// When the adapter has worked off what waits for it.
+    busy_until: u64,
     /// Errors that the system reports for the next sends.
     pub(super) send_errors: VecDeque<std::io::ErrorKind>,
     /// Tags whose ports nobody listens on.
@@ -156,6 +162,8 @@ impl World {
         Self {
             answer: Box::new(|_| Answer::Data),
             bend: None,
+            service: Box::new(|_| 0),
+            busy_until: 0,
             send_errors: VecDeque::new(),
             closed: TagSet::EMPTY,
             requests: Vec::new(),
@@ -267,11 +275,23 @@ impl World {
         let copies = 1 + u32::from(self.happens(self.conditions.duplicate_requests));
         for _ in 0..copies {
             if !self.happens(self.conditions.request_loss) {
-                let at = self.now + self.delay();
-                self.push(at, Event::RequestArrives(datagram.to_vec()));
+                let arrival = self.now + self.delay();
+                let served = self.serve(arrival);
+                self.push(served, Event::RequestArrives(datagram.to_vec()));
             }
         }
         Ok(())
+    }
+
+    /// When a request that arrives then is answered, after those that came before it.
+    fn serve(&mut self, arrival: u64) -> u64 {
+        match (self.service)(self.requests.len()) {
+            0 => arrival,
+            busy => {
+                self.busy_until = self.busy_until.max(arrival) + busy;
+                self.busy_until
+            }
+        }
     }
 
     /// The target answers, the adapter stamps.
