@@ -8,7 +8,7 @@ use crate::lang::typed::{CheckedSource, CheckedTraversal, Predictor, Typed};
 use crate::plan::Window;
 use crate::value::{Place, Reason, Value};
 use crate::walk::{Array, Chain, Element, End, List, Maple, PerCpu, Tree, Xarray};
-use crate::wave::{Borrowed, Reader};
+use crate::wave::{Borrowed, Expectation, Reader};
 
 use super::attempt::{self, Scope, settle};
 use super::context::{Bound, Context, Environment};
@@ -334,11 +334,13 @@ pub(super) fn predict(
                 return;
             };
             reader.until_surprised().await;
+            let expectation = reader.expect();
             let guess = Rc::new(Guess {
                 context,
                 source: Rc::clone(&source),
                 pointer: pointer.clone(),
                 windows,
+                _expectation: expectation,
             });
             predict_by_walk(&guess, other, &environment, &reader).await;
         });
@@ -352,6 +354,8 @@ struct Guess {
     source: Rc<CheckedSource>,
     pointer: Typed,
     windows: Rc<[Window]>,
+    /// Walks wait for these guesses.
+    _expectation: Expectation,
 }
 
 /// Reads ahead what another walk's elements point to.

@@ -147,7 +147,7 @@ async fn read_link(
     at: VirtAddr,
 ) -> Result<Link, Unreadable> {
     let mut bytes = [0; 16];
-    reader.read(space, at, &mut bytes).await?;
+    reader.read_patiently(space, at, &mut bytes).await?;
     let (next, prev) = bytes.split_at(8);
     let address = |bytes: &[u8]| {
         VirtAddr::new(

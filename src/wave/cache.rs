@@ -29,7 +29,7 @@ struct Block {
     failed: u8,
     /// Pending lines that were only guessed and have not been sent.
     guesses: u8,
-    /// Lines that were sent as guesses and that nothing has needed yet.
+    /// Lines that were sent as guesses and that nothing has looked at yet.
     unconfirmed: u8,
     /// Lines whose bytes rows or walks were made of.
     needed: u8,
@@ -113,6 +113,8 @@ pub(super) struct Cache {
     blocks: Vec<Box<Block>>,
     /// Lines in any block's `unconfirmed`.
     unconfirmed: u64,
+    /// Lines in any block's `consulted`.
+    consulted: u64,
     /// Looked up last: consecutive reads are mostly neighbours.
     last: Option<(u64, u32)>,
 }
@@ -149,7 +151,7 @@ impl Cache {
         let mut at = address.get();
         let mut filled = 0;
         let mut depth = 0;
-        let mut confirmed = 0;
+        let (mut confirmed, mut consulted) = (0, 0);
         while filled < buffer.len() {
             let Some(block) = self.find(at / BLOCK) else {
                 return Lookup::Missing;
@@ -164,13 +166,14 @@ impl Cache {
             }
             depth = depth.max(block.depths[line]);
             match interest {
-                Interest::Predicts => block.consulted |= mask,
-                Interest::Needs => {
-                    block.needed |= mask;
-                    confirmed += u64::from(block.unconfirmed & mask != 0);
-                    block.unconfirmed &= !mask;
+                Interest::Predicts => {
+                    consulted += u64::from(block.consulted & mask == 0);
+                    block.consulted |= mask;
                 }
+                Interest::Needs => block.needed |= mask,
             }
+            confirmed += u64::from(block.unconfirmed & mask != 0);
+            block.unconfirmed &= !mask;
             let start = (at % BLOCK) as usize;
             let count = (LINE_BYTES - start % LINE_BYTES).min(buffer.len() - filled);
             buffer[filled..filled + count].copy_from_slice(&block.bytes[start..start + count]);
@@ -178,6 +181,7 @@ impl Cache {
             at = at.wrapping_add(count as u64);
         }
         self.unconfirmed -= confirmed.min(self.unconfirmed);
+        self.consulted += consulted;
         Lookup::Ready(depth)
     }
 
@@ -208,6 +212,22 @@ impl Cache {
                 promoted.push(number);
             }
         }
+    }
+
+    /// Lets `task` wait for the missing lines of a stretch without asking for them, where nobody has asked for any; whether it does.
+    pub(super) fn wait(&mut self, address: PhysAddr, length: u64, task: Option<TaskId>) -> bool {
+        let is_unasked = lines(address, length).all(|number| {
+            let mask = 1u8 << (number % LINES);
+            let block = self.find(number / LINES);
+            block.is_none_or(|block| (block.ready | block.failed | block.pending) & mask == 0)
+        });
+        if is_unasked {
+            for number in lines(address, length) {
+                let block = self.find_or_add(number / LINES);
+                block.add_waiter(1u8 << (number % LINES), task);
+            }
+        }
+        is_unasked
     }
 
     /// As [`Cache::want`], for a predictor.
@@ -267,9 +287,14 @@ impl Cache {
         }
     }
 
-    /// Lines that were sent as guesses and that nothing has needed yet.
+    /// Lines that were sent as guesses and that nothing has needed yet, not even for other guesses.
     pub(super) fn unconfirmed(&self) -> u64 {
         self.unconfirmed
+    }
+
+    /// Lines that predictors looked at.
+    pub(super) fn consulted(&self) -> u64 {
+        self.consulted
     }
 
     /// The lines whose bytes rows or walks were made of.
@@ -438,9 +463,9 @@ mod tests {
         cache.store(2, &[5; 64], 3, &mut Vec::new());
         let mut bytes = [0; 8];
         cache.copy(PhysAddr::new(0x80), &mut bytes, Interest::Predicts);
-        assert_eq!(cache.unconfirmed(), 1);
+        assert_eq!((cache.unconfirmed(), cache.consulted()), (0, 1));
         cache.copy(PhysAddr::new(0x80), &mut bytes, Interest::Needs);
-        assert_eq!(cache.unconfirmed(), 0);
+        assert_eq!((cache.unconfirmed(), cache.consulted()), (0, 1));
         assert_eq!(
             (cache.needed_lines(), cache.consulted_lines()),
             (vec![2], vec![2])

@@ -68,6 +68,8 @@ pub struct Engine {
     unyielding: Cell<u32>,
     /// Whether bytes are asked for that nobody waits for.
     speculating: Cell<bool>,
+    /// Whether reads wait for predictors.
+    patient: Cell<bool>,
     /// Whether the task that is polled is a predictor's.
     predicting: Cell<bool>,
     /// Which lines earlier queries needed.
@@ -113,6 +115,7 @@ impl Engine {
             current: Cell::new(None),
             unyielding: Cell::new(0),
             speculating: Cell::new(false),
+            patient: Cell::new(false),
             predicting: Cell::new(false),
             recollection: RefCell::default(),
             recalled: Cell::new(false),
@@ -271,6 +274,7 @@ impl Engine {
         let mut reading = self.reading.borrow_mut();
         reading.check_budget();
         reading.send();
+        reading.end_patience();
         // With nothing of its own in flight, a query may still wait for room that an earlier one's reads take.
         let waited = reading.is_waiting();
         if waited {
@@ -299,9 +303,25 @@ impl Engine {
         let asker = Asker {
             waiter: self.current.get().filter(|_| !self.speculating.get()),
             predicts: self.predicting.get(),
+            patient: self.patient.get(),
         };
         let mut reading = self.reading.borrow_mut();
         reading.poll_read(address, buffer, depth, asker)
+    }
+
+    /// Runs `action`, whose reads wait for predictors as long as that is worth it.
+    pub(super) fn patiently<T>(&self, action: impl FnOnce() -> T) -> T {
+        let before = self.patient.replace(true);
+        let outcome = action();
+        self.patient.set(before);
+        outcome
+    }
+
+    /// Counts predictors that walks may wait for.
+    pub(super) fn expect(&self, change: isize) {
+        let mut reading = self.reading.borrow_mut();
+        reading.expectations = reading.expectations.saturating_add_signed(change);
+        reading.end_patience();
     }
 
     /// Whether the current task has gone on for so long that others (and the budget's check) get a turn; it is woken for its own.
@@ -333,6 +353,7 @@ impl Engine {
         let asker = Asker {
             waiter: None,
             predicts: self.predicting.get(),
+            patient: false,
         };
         let mut reading = self.reading.borrow_mut();
         reading.ask(address, length, depth + 1, asker);

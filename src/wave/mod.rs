@@ -26,5 +26,5 @@ mod together;
 pub use budget::{Budget, Cost, Stalled, Stopped};
 pub use engine::Engine;
 pub use join::JoinHandle;
-pub use reader::{Reader, Unreadable};
+pub use reader::{Expectation, Reader, Unreadable};
 pub use together::{Borrowed, together};

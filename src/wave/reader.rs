@@ -268,6 +268,28 @@ impl Reader {
         self.attempt(|reader| reader.try_read(space, address, buffer))
             .await
     }
+    /// As [`Reader::read`], for bytes that a predictor will likely ask for: they are asked for here when it has not and there is
+    /// nothing else to wait for. So a walk from link to link does not run ahead of those who see many links at once.
+    pub async fn read_patiently(
+        &self,
+        space: &AddressSpace,
+        address: VirtAddr,
+        buffer: &mut [u8],
+    ) -> Result<(), Unreadable> {
+        self.attempt(|reader| {
+            reader
+                .engine
+                .patiently(|| reader.try_read(space, address, buffer))
+        })
+        .await
+    }
+
+    /// Says that a predictor is at work that sees far: walks may wait for it until all that it gave this to have dropped it.
+    pub fn expect(&self) -> Expectation {
+        self.engine.expect(1);
+        Expectation(Rc::clone(&self.engine))
+    }
+
     /// Asks for the bytes of a virtual range without waiting for them; addresses that arithmetic cannot translate are walked in
     /// the background, all pages together.
     pub fn prefetch(&self, space: &AddressSpace, address: VirtAddr, length: u64) {
@@ -354,5 +376,15 @@ impl Reader {
             at = at.wrapping_offset(here as i64);
         }
         Poll::Ready(Ok(text))
+    }
+}
+
+/// A predictor is at work: see [`Reader::expect`].
+#[derive(Debug)]
+pub struct Expectation(Rc<Engine>);
+
+impl Drop for Expectation {
+    fn drop(&mut self) {
+        self.0.expect(-1);
     }
 }

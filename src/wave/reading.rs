@@ -30,6 +30,8 @@ pub(super) struct Asker {
     pub(super) waiter: Option<TaskId>,
     /// Whether they are for a predictor, and no row needs them that is known yet.
     pub(super) predicts: bool,
+    /// Whether a predictor will likely ask for them, so that asking can wait as long as there is something else to wait for.
+    pub(super) patient: bool,
 }
 
 /// The memory and one query's use of it.
@@ -51,6 +53,10 @@ pub(super) struct Reading {
     pub(super) cost: Cost,
     budget: Budget,
     pub(super) started: Instant,
+    /// Predictors at work that walks may wait for.
+    pub(super) expectations: usize,
+    /// Those who wait for them.
+    patient: Vec<TaskId>,
     pub(super) woken: Vec<TaskId>,
 }
 
@@ -71,6 +77,8 @@ impl Reading {
             cost: Cost::default(),
             budget: Budget::default(),
             started: Instant::now(),
+            expectations: 0,
+            patient: Vec::new(),
             woken: Vec::new(),
         }
     }
@@ -91,6 +99,7 @@ impl Reading {
         self.guessed.clear();
         self.queue.clear();
         self.guesses.clear();
+        self.patient.clear();
         self.woken.clear();
         let left = self
             .flights
@@ -138,6 +147,11 @@ impl Reading {
                 Poll::Ready(Err((at, failure)))
             }
             Lookup::Missing => {
+                let waits = asker.patient && self.is_patient();
+                if waits && self.cache.wait(address, buffer.len() as u64, asker.waiter) {
+                    self.patient.extend(asker.waiter);
+                    return Poll::Pending;
+                }
                 self.ask(address, buffer.len() as u64, depth.get() + 1, asker);
                 Poll::Pending
             }
@@ -204,6 +218,20 @@ impl Reading {
         };
     }
 
+    /// Whether it is worth waiting for predictors: they are at work, something is on its way, and their guesses come true.
+    fn is_patient(&self) -> bool {
+        self.expectations > 0
+            && !self.flights.is_empty()
+            && self.cache.unconfirmed() < UNCONFIRMED / 2
+    }
+
+    /// Wakes those who waited for predictors, unless that is still worth it.
+    pub(super) fn end_patience(&mut self) {
+        if !self.patient.is_empty() && !self.is_patient() {
+            self.woken.append(&mut self.patient);
+        }
+    }
+
     /// Whether anything is on its way or waits for room.
     pub(super) fn is_waiting(&self) -> bool {
         !self.flights.is_empty() || !self.queue.is_empty()
@@ -261,10 +289,12 @@ impl Reading {
         fits || reads_in_flight == 0
     }
 
-    /// Guesses that nothing has confirmed are bounded by a share of what the query reads; and they never use up its budget.
+    /// Guesses that nothing has confirmed, and an eighth of what only led to guesses, are bounded by a share of what the query reads;
+    /// and they never use up its budget.
     fn may_guess(&self) -> bool {
         self.cost.reads < self.budget.max_reads / 2
-            && self.cache.unconfirmed() < UNCONFIRMED + self.cost.reads / 4
+            && self.cache.unconfirmed() + self.cache.consulted() / 8
+                < UNCONFIRMED + self.cost.reads / 4
     }
 
     fn submit(&mut self, read: LineRead, guessed: bool) {
