@@ -10,7 +10,7 @@ use crate::wave::{JoinHandle, Reader};
 
 use super::attempt::once;
 use super::context::Environment;
-use super::query::{WalkRun, filtered, innermost};
+use super::query::{RowState, WalkRun, filtered};
 
 /// Innermost rows that are computed at the same time: far more than a transport has in flight, few enough to stay small. Elements
 /// beyond them are read ahead all the same.
@@ -167,7 +167,7 @@ fn start(
     reader.set_depth(depth);
     if is_innermost && let Some(body) = run.body() {
         let computed = once(&run.context, reader, |attempt| {
-            innermost(attempt, body, number, &element)
+            RowState::default().innermost(attempt, body, number, &element)
         });
         if let Poll::Ready(rows) = computed {
             reader.set_depth(before.max(reader.depth()));

@@ -104,20 +104,47 @@ pub(super) fn all<'t>(
     typed: impl IntoIterator<Item = &'t Typed>,
     scope: Scope<'_>,
 ) -> Poll<Vec<Value>> {
+    let mut known = Vec::new();
+    rest(attempt, typed, scope, &mut known)
+}
+
+/// A value with the reads that it took.
+pub(super) type Known = Option<(Value, u32)>;
+
+/// As [`all`], with the values that earlier attempts have found, which are not computed again.
+pub(super) fn rest<'t>(
+    attempt: &Attempt<'_>,
+    typed: impl IntoIterator<Item = &'t Typed>,
+    scope: Scope<'_>,
+    known: &mut Vec<Known>,
+) -> Poll<Vec<Value>> {
     let start = attempt.reader.depth();
     let (mut deepest, mut is_whole) = (start, true);
-    let mut values = Vec::new();
-    for typed in typed {
-        attempt.reader.set_depth(start);
-        match value(attempt, typed, scope) {
-            Poll::Ready(value) => values.push(value),
-            Poll::Pending => is_whole = false,
+    for (number, typed) in typed.into_iter().enumerate() {
+        if number == known.len() {
+            known.push(None);
         }
-        deepest = deepest.max(attempt.reader.depth());
+        if known[number].is_none() {
+            attempt.reader.set_depth(start);
+            match value(attempt, typed, scope) {
+                Poll::Ready(value) => known[number] = Some((value, attempt.reader.depth())),
+                Poll::Pending => is_whole = false,
+            }
+        }
+        if let Some((_, depth)) = &known[number] {
+            deepest = deepest.max(*depth);
+        }
     }
     attempt.reader.set_depth(deepest);
     if is_whole {
-        Poll::Ready(values)
+        let known = std::mem::take(known);
+        Poll::Ready(
+            known
+                .into_iter()
+                .flatten()
+                .map(|(value, _)| value)
+                .collect(),
+        )
     } else {
         Poll::Pending
     }

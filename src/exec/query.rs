@@ -15,7 +15,7 @@ use crate::wave::{Borrowed, Reader};
 use super::attempt::{self, Attempt, Scope, settle};
 use super::collected::Collected;
 use super::context::{Bound, Context, Environment};
-use super::evaluate;
+use super::evaluate::{Known, rest};
 use super::group;
 use super::source;
 
@@ -184,57 +184,77 @@ fn predict_inner(run: &Rc<WalkRun>, body: &WalkBody, environment: &Environment, 
     }
 }
 
-/// What is computed of one row of the sources: the columns, or what its group needs.
-fn row(attempt: &Attempt<'_>, body: &WalkBody, environment: &Environment) -> Poll<Vec<Value>> {
-    let scope = Scope::of(environment);
-    let Some(grouping) = &body.grouping else {
-        return evaluate::all(attempt, &body.outputs, scope);
-    };
-    let arguments = grouping
-        .aggregates
-        .iter()
-        .filter_map(|(_, argument)| argument.as_ref());
-    let values = evaluate::all(attempt, grouping.keys.iter().chain(arguments), scope);
-    let mut values = ready!(values).into_iter();
-    let mut cells: Vec<Value> = values.by_ref().take(grouping.keys.len()).collect();
-    for (_, argument) in &grouping.aggregates {
-        cells.push(match argument {
-            Some(_) => values.next().unwrap_or(Value::Null(Reason::Absent)),
-            None => Value::Boolean(true),
-        });
+/// How far a row's computation has come.
+#[derive(Debug, Default)]
+pub(super) struct RowState {
+    /// Whether its conditions hold, once that is known, and the reads that it took to know.
+    wanted: Option<(bool, u32)>,
+    conditions: Vec<Known>,
+    cells: Vec<Known>,
+}
+
+impl RowState {
+    /// Whether an element's conditions hold.
+    fn is_wanted(
+        &mut self,
+        attempt: &Attempt<'_>,
+        body: &WalkBody,
+        number: usize,
+        environment: &Environment,
+    ) -> Poll<bool> {
+        if let Some((wanted, depth)) = self.wanted {
+            attempt.reader.set_depth(attempt.reader.depth().max(depth));
+            return Poll::Ready(wanted);
+        }
+        let filters = body.filters.get(number).into_iter().flatten();
+        let scope = Scope::of(environment);
+        let verdicts = ready!(rest(attempt, filters, scope, &mut self.conditions));
+        let wanted = verdicts.iter().all(|verdict| verdict.truth() == Some(true));
+        self.wanted = Some((wanted, attempt.reader.depth()));
+        Poll::Ready(wanted)
     }
-    Poll::Ready(cells)
-}
 
-/// Whether an element's conditions hold.
-fn is_wanted(
-    attempt: &Attempt<'_>,
-    body: &WalkBody,
-    number: usize,
-    environment: &Environment,
-) -> Poll<bool> {
-    let Some(filters) = body
-        .filters
-        .get(number)
-        .filter(|filters| !filters.is_empty())
-    else {
-        return Poll::Ready(true);
-    };
-    let verdicts = ready!(evaluate::all(attempt, filters, Scope::of(environment)));
-    Poll::Ready(verdicts.iter().all(|verdict| verdict.truth() == Some(true)))
-}
+    /// What is computed of one row of the sources: the columns, or what its group needs.
+    fn cells(
+        &mut self,
+        attempt: &Attempt<'_>,
+        body: &WalkBody,
+        environment: &Environment,
+    ) -> Poll<Vec<Value>> {
+        let scope = Scope::of(environment);
+        let Some(grouping) = &body.grouping else {
+            return rest(attempt, &body.outputs, scope, &mut self.cells);
+        };
+        let arguments = grouping
+            .aggregates
+            .iter()
+            .filter_map(|(_, argument)| argument.as_ref());
+        let wanted = grouping.keys.iter().chain(arguments);
+        let mut values = ready!(rest(attempt, wanted, scope, &mut self.cells)).into_iter();
+        let mut cells: Vec<Value> = values.by_ref().take(grouping.keys.len()).collect();
+        for (_, argument) in &grouping.aggregates {
+            cells.push(match argument {
+                Some(_) => values.next().unwrap_or(Value::Null(Reason::Absent)),
+                None => Value::Boolean(true),
+            });
+        }
+        Poll::Ready(cells)
+    }
 
-/// The row of an element of the innermost source; none where its conditions do not hold.
-pub(super) fn innermost(
-    attempt: &Attempt<'_>,
-    body: &WalkBody,
-    number: usize,
-    environment: &Environment,
-) -> Poll<Vec<Vec<Value>>> {
-    if ready!(is_wanted(attempt, body, number, environment)) {
-        Poll::Ready(vec![ready!(row(attempt, body, environment))])
-    } else {
-        Poll::Ready(Vec::new())
+    /// The row of an element of the innermost source; none where its conditions do not hold.
+    pub(super) fn innermost(
+        &mut self,
+        attempt: &Attempt<'_>,
+        body: &WalkBody,
+        number: usize,
+        environment: &Environment,
+    ) -> Poll<Vec<Vec<Value>>> {
+        if ready!(self.is_wanted(attempt, body, number, environment)) {
+            let cells = ready!(self.cells(attempt, body, environment));
+            Poll::Ready(vec![cells])
+        } else {
+            Poll::Ready(Vec::new())
+        }
     }
 }
 
@@ -284,13 +304,14 @@ pub(super) async fn filtered(
     let Some(body) = run.body() else {
         return Vec::new();
     };
+    let mut state = RowState::default();
     if number + 1 == body.sources.len() {
         settle(&run.context, &reader, |attempt| {
-            innermost(attempt, body, number, &environment)
+            state.innermost(attempt, body, number, &environment)
         })
         .await
     } else if settle(&run.context, &reader, |attempt| {
-        is_wanted(attempt, body, number, &environment)
+        state.is_wanted(attempt, body, number, &environment)
     })
     .await
     {

@@ -133,11 +133,18 @@ impl Cache {
     }
 
     fn find_or_add(&mut self, number: u64) -> &mut Block {
-        let next = u32::try_from(self.blocks.len()).unwrap_or(u32::MAX);
-        let slot = *self.index.entry(number).or_insert(next);
-        if slot == next {
-            self.blocks.push(Box::new(Block::new()));
-        }
+        let slot = match self.last {
+            Some((last, slot)) if last == number => slot,
+            _ => {
+                let next = u32::try_from(self.blocks.len()).unwrap_or(u32::MAX);
+                let slot = *self.index.entry(number).or_insert(next);
+                if slot == next {
+                    self.blocks.push(Box::new(Block::new()));
+                }
+                self.last = Some((number, slot));
+                slot
+            }
+        };
         &mut self.blocks[slot as usize]
     }
 
