@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 const MOST_LINES: usize = 500;
 
 /// Outside crates that only some rooms may use. Crates that are not here (thiserror, rustc_hash, memchr) are free.
-const CRATES: [(&str, &[&str]); 21] = [
+const CRATES: [(&str, &[&str]); 22] = [
     ("strsim", &["report"]),
     ("goblin", &["memory", "generate"]),
     ("memmap2", &["memory", "generate", "profile"]),
     ("zstd", &["memory", "session"]),
     ("socket2", &["dma", "adapter"]),
+    ("nix", &["adapter"]),
     ("rustix", &["memory", "dma", "adapter", "bench"]),
     ("serde_yaml", &["profile"]),
     ("serde", &["profile", "render"]),

@@ -7,6 +7,7 @@
 
 mod answer;
 mod backing;
+mod batch;
 mod configuration;
 mod delay;
 mod error;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::wire::{NettlpRepr, Sequence, Tag, Timestamp};
 
 use super::AdapterOptions;
+use super::batch::Batch;
 use super::delay::DelayQueue;
 use super::faults::Fortune;
 use super::sockets::Ports;
@@ -38,6 +39,9 @@ pub(super) struct Outlet {
     delay: Duration,
     fortune: Fortune,
     waiting: DelayQueue<Parcel>,
+    /// Memory of datagrams that have gone, for those to come.
+    spare: Vec<Vec<u8>>,
+    batch: Batch,
     tally: Arc<Tally>,
 }
 
@@ -49,6 +53,8 @@ impl Outlet {
             delay: options.delay,
             fortune: Fortune::new(options.faults),
             waiting: DelayQueue::new(),
+            spare: Vec::new(),
+            batch: Batch::new(),
             tally,
         }
     }
@@ -91,7 +97,9 @@ impl Outlet {
                 }
                 Stage::Sent => self.deliver(ports, parcel.to, parcel.tag, &parcel.datagram),
             }
+            self.spare.push(parcel.datagram);
         }
+        self.flush(ports);
     }
 
     /// How long until something is due.
@@ -132,20 +140,26 @@ impl Outlet {
     }
 
     fn wait(&mut self, due: Instant, to: Ipv4Addr, tag: Tag, datagram: &[u8], stage: Stage) {
+        let mut copy = self.spare.pop().unwrap_or_default();
+        copy.clear();
+        copy.extend_from_slice(datagram);
         self.waiting.push(
             due,
             Parcel {
                 to,
                 tag,
-                datagram: datagram.to_vec(),
+                datagram: copy,
                 stage,
             },
         );
     }
 
-    fn deliver(&self, ports: &Ports, to: Ipv4Addr, tag: Tag, datagram: &[u8]) {
-        if ports.send_dma(tag, datagram, to).is_err() {
-            count(&self.tally.send_failures);
-        }
+    fn deliver(&mut self, ports: &Ports, to: Ipv4Addr, tag: Tag, datagram: &[u8]) {
+        self.batch.add(ports, &self.tally, to, tag, datagram);
+    }
+
+    /// Sends what was kept to go together with what might have followed.
+    pub(super) fn flush(&mut self, ports: &Ports) {
+        self.batch.send(ports, &self.tally);
     }
 }

@@ -14,6 +14,9 @@ use super::sockets::{Ports, Ready, Service};
 use super::tally::{Tally, count};
 use super::{AdapterCounters, AdapterError, AdapterOptions, Backing};
 
+/// Datagrams of one port that are answered before it is the next port's turn.
+const AT_ONCE: usize = 8;
+
 /// An adapter whose ports are bound, and which does not answer yet.
 #[derive(Debug)]
 pub struct Adapter {
@@ -84,24 +87,30 @@ impl Adapter {
         while !ready.is_woken() {
             self.outlet.send_due(&self.ports);
             self.ports.wait(self.outlet.time_to_next(), &mut ready)?;
-            // One datagram from each port that has any; the next wait tells at once which ports have more.
-            for port in ready.ports() {
-                self.serve(port, &mut buffer);
+            while let Some(port) = ready.next() {
+                if self.serve_port(port, &mut buffer) {
+                    ready.put_back(port);
+                }
             }
         }
         Ok(())
     }
 
-    /// Takes and answers one datagram of a port.
-    fn serve(&mut self, port: usize, buffer: &mut [u8]) {
+    /// Answers what has come to a port, but not for ever; whether there may be more.
+    fn serve_port(&mut self, port: usize, buffer: &mut [u8]) -> bool {
+        (0..AT_ONCE).all(|_| self.serve(port, buffer))
+    }
+
+    /// Takes and answers one datagram of a port; whether there was one.
+    fn serve(&mut self, port: usize, buffer: &mut [u8]) -> bool {
         let Some((service, length, sender)) = self.ports.receive(port, buffer) else {
-            return;
+            return false;
         };
         let datagram = buffer.get(..length).unwrap_or_default();
         let reply = match service {
             Service::Dma(_) => {
                 self.serve_tlp(datagram, *sender.ip());
-                return;
+                return true;
             }
             Service::Message => self.responder.message(datagram),
             Service::Configuration => self.responder.configuration(datagram).map(Vec::from),
@@ -111,6 +120,7 @@ impl Adapter {
         {
             count(&self.tally.send_failures);
         }
+        true
     }
 
     /// The card answers to the port that the tag says, whatever port the request came from.
@@ -128,6 +138,7 @@ impl Adapter {
         responder.tlp(datagram, &mut |tag, completion| {
             outlet.answer(ports, now, sender, tag, completion);
         });
+        outlet.flush(ports);
     }
 }
 

@@ -1,11 +1,13 @@
 //! The ports of an adapter and waiting on all of them at once.
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use socket2::{Domain, Socket, Type};
 
@@ -17,6 +19,9 @@ use super::AdapterError;
 const RECEIVE_BUFFER: usize = 256 * 1024;
 /// Events that one wait takes.
 const EVENTS: usize = 256;
+/// A port is told of when something arrives, once, so that ports are served in the order of arrival: one that is told of again and
+/// again while it has anything would keep its place in the queue and be served before others.
+const WATCHED: epoll::EventFlags = epoll::EventFlags::IN.union(epoll::EventFlags::ET);
 /// Event number of the wake-up; ports have their index.
 const WAKE: u64 = u64::MAX;
 
@@ -42,24 +47,49 @@ impl Service {
     }
 }
 
-/// Which ports have datagrams, as a wait has found.
-pub(super) struct Ready(Vec<epoll::Event>);
+/// Which ports have datagrams, in the order in which they came: what a wait has found, and what was put back.
+pub(super) struct Ready {
+    events: Vec<epoll::Event>,
+    ports: VecDeque<usize>,
+    /// Ports put back, for after the next wait.
+    unfinished: Vec<usize>,
+    is_woken: bool,
+}
 
 impl Ready {
     pub(super) fn new() -> Self {
-        Self(Vec::with_capacity(EVENTS))
+        Self {
+            events: Vec::with_capacity(EVENTS),
+            ports: VecDeque::with_capacity(2 * EVENTS),
+            unfinished: Vec::with_capacity(EVENTS),
+            is_woken: false,
+        }
     }
 
-    /// The ports, by index.
-    pub(super) fn ports(&self) -> impl Iterator<Item = usize> + '_ {
-        self.0
-            .iter()
-            .filter_map(|event| usize::try_from(event.data.u64()).ok())
+    /// The next port, by index.
+    pub(super) fn next(&mut self) -> Option<usize> {
+        self.ports.pop_front()
+    }
+
+    /// Keeps a port that was not read to its end.
+    pub(super) fn put_back(&mut self, port: usize) {
+        self.unfinished.push(port);
     }
 
     /// Whether somebody woke the adapter up.
-    pub(super) fn is_woken(&self) -> bool {
-        self.0.iter().any(|event| event.data.u64() == WAKE)
+    pub(super) const fn is_woken(&self) -> bool {
+        self.is_woken
+    }
+
+    /// Takes the events of a wait over.
+    fn take_events(&mut self) {
+        self.ports.extend(self.unfinished.drain(..));
+        for event in self.events.drain(..) {
+            match usize::try_from(event.data.u64()) {
+                Ok(port) if event.data.u64() != WAKE => self.ports.push_back(port),
+                _ => self.is_woken = true,
+            }
+        }
     }
 }
 
@@ -108,7 +138,7 @@ impl Ports {
 
     fn watch(&self, source: impl AsFd, number: u64) -> Result<(), AdapterError> {
         let data = epoll::EventData::new_u64(number);
-        epoll::add(&self.epoll, source, data, epoll::EventFlags::IN)
+        epoll::add(&self.epoll, source, data, WATCHED)
             .map_err(|error| AdapterError::io("wait for datagrams")(error.into()))
     }
 
@@ -117,22 +147,26 @@ impl Ports {
         Arc::clone(&self.wake)
     }
 
-    /// Waits until datagrams come, at most for `timeout`, and puts into `ready` where they are.
+    /// Waits until datagrams come, at most for `timeout`, and puts into `ready` where they are. Each port is to be read until it has
+    /// nothing, or put back.
     pub(super) fn wait(
         &self,
         timeout: Option<Duration>,
         ready: &mut Ready,
     ) -> Result<(), AdapterError> {
-        ready.0.clear();
         let mut at_once = None;
-        if let Some(timeout) = timeout {
+        if !ready.unfinished.is_empty() || timeout.is_some_and(|timeout| timeout.is_zero()) {
+            at_once = Some(timespec(Duration::ZERO));
+        } else if let Some(timeout) = timeout {
             // epoll counts in milliseconds; poll on the epoll descriptor itself counts in nanoseconds.
             let mut whole = [PollFd::new(&self.epoll, PollFlags::IN)];
             unless_interrupted(poll(&mut whole, Some(&timespec(timeout))))?;
             at_once = Some(timespec(Duration::ZERO));
         }
-        let room = rustix::buffer::spare_capacity(&mut ready.0);
-        unless_interrupted(epoll::wait(&self.epoll, room, at_once.as_ref()))
+        let room = rustix::buffer::spare_capacity(&mut ready.events);
+        unless_interrupted(epoll::wait(&self.epoll, room, at_once.as_ref()))?;
+        ready.take_events();
+        Ok(())
     }
 
     /// Takes one datagram from a port, if there is one: what the port is for, its length, and who sent it.
@@ -159,12 +193,32 @@ impl Ports {
 
     /// Sends from the port of `tag` to the same port at `to`.
     pub(super) fn send_dma(&self, tag: Tag, datagram: &[u8], to: Ipv4Addr) -> io::Result<()> {
-        self.send(
-            usize::from(tag.get()),
-            datagram,
-            SocketAddrV4::new(to, tag.dma_port()),
-        )
+        self.send(usize::from(tag.get()), datagram, dma_address(tag, to))
     }
+
+    /// The same for several datagrams of `each` bytes, one behind the other; the last may be shorter.
+    pub(super) fn send_several(
+        &self,
+        tag: Tag,
+        datagrams: &[u8],
+        each: usize,
+        to: Ipv4Addr,
+    ) -> io::Result<()> {
+        let Some((_, socket)) = self.sockets.get(usize::from(tag.get())) else {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        };
+        let each = u16::try_from(each).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let address = SockaddrIn::from(dma_address(tag, to));
+        let parts = [IoSlice::new(datagrams)];
+        let cut = [ControlMessage::UdpGsoSegments(&each)];
+        let flags = MsgFlags::empty();
+        sendmsg(socket.as_raw_fd(), &parts, &cut, flags, Some(&address))?;
+        Ok(())
+    }
+}
+
+const fn dma_address(tag: Tag, host: Ipv4Addr) -> SocketAddrV4 {
+    SocketAddrV4::new(host, tag.dma_port())
 }
 
 fn bind(address: Ipv4Addr, port: u16) -> io::Result<UdpSocket> {

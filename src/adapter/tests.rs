@@ -300,3 +300,67 @@ fn options_out_of_range_are_refused() {
         "a maximum payload of 100 bytes is not a power of two from 64 to 4096"
     );
 }
+
+#[test]
+fn ports_are_served_in_the_order_in_which_requests_came() {
+    let (listen, local) = addresses();
+    let ports = sockets::Ports::bind(listen, 32).unwrap();
+    let client = UdpSocket::bind((local, 0)).unwrap();
+    let mut ready = sockets::Ready::new();
+    let mut buffer = [0; 64];
+    for round in 0..50_u8 {
+        // Another order each time, and other ports: some had requests before, some had none for long.
+        let tags = (0..32).map(|tag| (tag * 5 + round) & 31);
+        let tags: Vec<u8> = tags.take(usize::from(round) * 7 % 32 + 1).collect();
+        for tag in &tags {
+            let port = Tag::new(*tag).dma_port();
+            client.send_to(&[*tag], (listen, port)).unwrap();
+        }
+        let mut served = Vec::new();
+        while served.len() < tags.len() {
+            ports.wait(None, &mut ready).unwrap();
+            while let Some(port) = ready.next() {
+                served.push(port as u8);
+                while ports.receive(port, &mut buffer).is_some() {}
+            }
+        }
+        assert_eq!(served, tags);
+    }
+}
+
+#[test]
+fn many_requests_at_one_port_are_all_answered_and_hold_up_no_other() {
+    let pair = Pair::new(|_| {});
+    let (many, one) = (pair.tag_socket(1), pair.tag_socket(2));
+    for _ in 0..100 {
+        many.send(&request(1, 0x1_0000, 64)).unwrap();
+    }
+    one.send(&request(2, 0x1_0040, 64)).unwrap();
+    assert_eq!(receive(&one).unwrap()[18..], expected(0x40, 64));
+    for _ in 0..100 {
+        assert_eq!(receive(&many).unwrap()[18..], expected(0, 64));
+    }
+}
+
+#[test]
+fn completions_of_all_sizes_arrive_as_datagrams_of_their_own() {
+    for max_payload in [64, 128, 256, 1024, 4096] {
+        for delay in [0, 1] {
+            let pair = Pair::new(|options| {
+                options.max_payload = max_payload;
+                options.delay = Duration::from_millis(delay);
+            });
+            let socket = pair.tag_socket(3);
+            for (start, length) in [(0, 4096), (0, 512), (4, 508), (0x30, 600), (1, 1000)] {
+                socket.send(&request(3, 0x1_0000 + start, length)).unwrap();
+                let mut bytes = Vec::new();
+                while bytes.len() < length as usize {
+                    let answer = receive(&socket).unwrap();
+                    let tlp = crate::wire::CompletionPacket::new(&answer[6..]).unwrap();
+                    bytes.extend_from_slice(tlp.valid_data());
+                }
+                assert_eq!(bytes, expected(start, length as usize));
+            }
+        }
+    }
+}
