@@ -104,3 +104,59 @@ impl Evidence {
         (self.probed, self.probes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The n-th of requests sent 10 µs apart.
+    fn request(number: u64) -> Attempt {
+        Attempt {
+            number,
+            issued: Moment::START + Duration::from_micros(10 * number),
+            ..Attempt::default()
+        }
+    }
+
+    #[test]
+    fn a_request_is_lost_when_one_sent_well_after_it_was_answered() {
+        let mut evidence = Evidence::default();
+        evidence.answered(&request(19));
+        assert!(!evidence.is_lost(&request(10), Duration::ZERO));
+        evidence.answered(&request(20));
+        assert!(evidence.is_lost(&request(10), Duration::ZERO));
+        assert!(!evidence.is_lost(&request(11), Duration::ZERO));
+        // What was repeated often waits longer.
+        assert!(!evidence.is_lost(&request(10), Duration::from_millis(1)));
+        assert!(!evidence.is_lost(&request(20), Duration::ZERO));
+    }
+
+    #[test]
+    fn an_answer_that_was_overtaken_by_more_is_waited_for_from_then_on_and_not_for_ever() {
+        let mut evidence = Evidence::default();
+        evidence.answered(&request(100));
+        evidence.answered(&request(60));
+        assert!(!evidence.is_lost(&request(51), Duration::ZERO));
+        assert!(evidence.is_lost(&request(50), Duration::ZERO));
+        for number in 101..60_000 {
+            evidence.answered(&request(number));
+        }
+        assert!(evidence.is_lost(&request(59_980), Duration::ZERO));
+    }
+
+    #[test]
+    fn the_oldest_in_flight_is_found_past_those_that_were_answered() {
+        let mut evidence = Evidence::default();
+        let requests: Vec<Attempt> = (0..4).map(request).collect();
+        for (tag, attempt) in (0..).zip(&requests) {
+            evidence.sent(Tag::new(tag), attempt);
+        }
+        let in_flight = |tag: Tag| (tag.get() >= 2).then(|| &requests[usize::from(tag.get())]);
+        assert_eq!(
+            evidence.oldest(in_flight).map(|found| found.number),
+            Some(2)
+        );
+        assert!(evidence.oldest(|_| None).is_none());
+        assert!(evidence.sent.is_empty());
+    }
+}
