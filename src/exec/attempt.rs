@@ -71,6 +71,11 @@ impl Attempt<'_> {
         self.speculating.set(before);
     }
 
+    /// Whether this is only for the bytes that it asks for.
+    pub(super) fn is_speculating(&self) -> bool {
+        self.speculating.get()
+    }
+
     /// The values of a nested query's only column.
     pub(super) fn list(&self, query: &Rc<CheckedQuery>, scope: Scope<'_>) -> Poll<Vec<Value>> {
         let rows = ready!(self.rows(query, scope));

@@ -260,19 +260,21 @@ fn text(attempt: &Attempt<'_>, place: &Typed, longest: u64, scope: Scope<'_>) ->
     }
 }
 
-/// `condition ? then : otherwise`. While the condition is not known, both sides say what they would need.
+/// `condition ? then : otherwise`. While the condition is not known, both sides say what they would need; but not of conditions
+/// inside conditions, most sides of which are never taken.
 fn conditional(
     attempt: &Attempt<'_>,
     [condition, then, otherwise]: [&Typed; 3],
     scope: Scope<'_>,
 ) -> Poll<Value> {
     let Poll::Ready(truth) = value(attempt, condition, scope) else {
-        attempt.speculate(|| {
-            let _ = value(attempt, then, scope);
-        });
-        attempt.speculate(|| {
-            let _ = value(attempt, otherwise, scope);
-        });
+        if !attempt.is_speculating() {
+            for side in [then, otherwise] {
+                attempt.speculate(|| {
+                    let _ = value(attempt, side, scope);
+                });
+            }
+        }
         return Poll::Pending;
     };
     match truth {

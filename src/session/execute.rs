@@ -363,16 +363,27 @@ impl Session {
         found.engine.set_predictors(self.settings.predictors);
         let (rows, cost) = exec::run(&found.engine, &found.target, &plan, name, self.budget())
             .map_err(|_| Status::Failed)?;
-        output.text(&format!(
-            "measured: {} rows, {} reads, {} dependent rounds, {} bytes, {:?}\n",
-            rows.rows.len(),
-            cost.reads,
-            cost.rounds,
-            cost.bytes,
-            cost.elapsed
-        ));
+        output.text(&measured(&found, rows.rows.len(), &cost));
         self.judge(&rows, &cost, output)
     }
+}
+
+/// What a query cost, beside the least that it could have cost.
+fn measured(found: &Found, rows: usize, cost: &Cost) -> String {
+    let engine = &found.engine;
+    format!(
+        "measured: {rows} rows, {} reads in {} dependent rounds, {} bytes, {:?}\n\
+         of these reads {} were predictors' guesses\n\
+         what was needed fits into {} reads at the fewest, with what predictors looked at into {}; it lies in {} blocks of 512 bytes\n",
+        cost.reads,
+        cost.rounds,
+        cost.bytes,
+        cost.elapsed,
+        cost.guessed,
+        engine.fewest_reads(false),
+        engine.fewest_reads(true),
+        engine.blocks(true)
+    )
 }
 
 /// An expression's text, white space made one.

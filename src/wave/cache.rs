@@ -12,7 +12,7 @@ use super::merge::LineRead;
 pub(super) const LINE: u64 = 64;
 
 /// Lines in a block; blocks exist only to keep the index small.
-const LINES: u64 = 8;
+pub(super) const LINES: u64 = 8;
 const BLOCK: u64 = LINE * LINES;
 const BLOCK_BYTES: usize = BLOCK as usize;
 const LINE_BYTES: usize = LINE as usize;
@@ -109,7 +109,7 @@ pub(super) enum Interest {
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     index: FxHashMap<u64, u32>,
-    /// In boxes, so that growing moves no bytes.
+    #[expect(clippy::vec_box, reason = "growing moves no bytes")]
     blocks: Vec<Box<Block>>,
     /// Lines in any block's `unconfirmed`.
     unconfirmed: u64,

@@ -12,7 +12,7 @@ use crate::addr::PhysAddr;
 use crate::memory::{Counters, PhysicalMemory, ReadFailure};
 
 use super::budget::{Budget, Cost, Stalled};
-use super::cache::TaskId;
+use super::cache::{LINES, TaskId};
 use super::merge::merge;
 use super::reader::Reader;
 use super::reading::{Asker, Reading};
@@ -378,12 +378,30 @@ impl Engine {
     /// The fewest reads of at most `max_read` bytes, none across 4 KiB, that have in them every byte that the last query needed, or
     /// that it needed or its predictors looked at.
     pub fn fewest_reads(&self, with_predictors: bool) -> u64 {
+        let mut lines = self.lines(with_predictors);
+        let max_read = self.reading.borrow().memory.limits().max_read;
+        merge(&mut lines, max_read).len() as u64
+    }
+
+    /// In how many aligned blocks of 512 bytes those bytes lie.
+    pub fn blocks(&self, with_predictors: bool) -> u64 {
+        let mut blocks = self.lines(with_predictors);
+        for line in &mut blocks {
+            *line /= LINES;
+        }
+        blocks.sort_unstable();
+        blocks.dedup();
+        blocks.len() as u64
+    }
+
+    /// The lines that the last query needed, or that it needed or its predictors looked at.
+    fn lines(&self, with_predictors: bool) -> Vec<u64> {
         let reading = self.reading.borrow();
         let mut lines = reading.cache.needed_lines();
         if with_predictors {
             lines.extend(reading.cache.consulted_lines());
         }
-        merge(&mut lines, reading.memory.limits().max_read).len() as u64
+        lines
     }
 
     pub(super) fn wake(&self, id: TaskId) {

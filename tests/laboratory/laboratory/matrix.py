@@ -7,13 +7,10 @@ import shutil
 import tempfile
 import time
 
-from . import boot, compare, kernels, target
+from . import boot, compare, costs, kernels, target
 from .places import Trouble, cache, say
 
 MANY = 1000
-PROCESS_LIST = "walk tasks from init_task select pid, comm, state"
-READS_A_TASK = 4
-TASKS_A_ROUND = 50
 QUICK = ("6.1", "6.12")
 
 
@@ -131,15 +128,9 @@ def try_guest(guest, folder, programs, score):
 
 
 def check_cost(guest, folder, programs, score):
-    """The budget of a process list over UDP: reads by the task, and dependent rounds far fewer than tasks."""
-    with target.adapter(programs, folder) as flags:
-        answer = programs.query(flags, programs.profile(kernels.prepare(guest.version)), ["-e", PROCESS_LIST])
-    reads, rounds, rows = answer.stats.get("reads"), answer.stats.get("rounds"), len(answer.rows)
-    if answer.status != 0 or reads is None or rounds is None or rows <= MANY:
-        score.add(guest.title(), "cost", False, f"status {answer.status}, {rows} rows, statistics {answer.stats}")
-        return
-    good = reads <= READS_A_TASK * rows and rounds <= rows / TASKS_A_ROUND
-    score.add(guest.title(), "cost", good, f"{rows} tasks: {reads} reads, {rounds} dependent rounds")
+    """The cost of queries over UDP: dependent rounds, and reads beside the fewest possible."""
+    for good, detail in costs.check(folder, guest.version, programs):
+        score.add(guest.title(), "cost", good, detail)
 
 
 def check_refusal(folder, programs, score):
