@@ -23,7 +23,7 @@ use crate::dma::{DmaError, DmaOptions, Moment};
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// Answers are looked for again and again for this time before this program sleeps: a round trip takes 12 to 50 µs, and so does
-/// falling asleep and waking up.
+/// falling asleep and waking up. Where answers take longer, looking for them is given up bit by bit.
 const AWAKE_FOR: Duration = Duration::from_micros(50);
 
 /// One UDP socket a tag.
@@ -39,6 +39,8 @@ pub struct UdpLink {
     ready: Vec<epoll::Event>,
     /// How many of `ready` were read since.
     taken: usize,
+    /// How long to look for answers before sleeping.
+    awake_for: Duration,
 }
 
 impl UdpLink {
@@ -74,6 +76,7 @@ impl UdpLink {
         Ok(Self {
             ready: Vec::with_capacity(sockets.len()),
             taken: 0,
+            awake_for: AWAKE_FOR,
             sockets,
             first_tag: options.first_tag,
             local,
@@ -131,7 +134,8 @@ impl UdpLink {
 
     /// Waits until a socket is readable or the deadline is there, whichever comes first: at first awake, then asleep.
     fn wait(&mut self, deadline: Moment) -> Result<bool, io::Error> {
-        let awake_until = deadline.min(self.now() + AWAKE_FOR);
+        let start = self.now();
+        let awake_until = deadline.min(start + self.awake_for);
         while self.now() < awake_until {
             // Where the adapter is a program that waits for this processor, it gets it.
             std::thread::yield_now();
@@ -143,6 +147,7 @@ impl UdpLink {
         if left.is_zero() {
             return Ok(false);
         }
+        self.awake_for /= 2;
         let timeout = Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(left.subsec_nanos()),
@@ -150,9 +155,14 @@ impl UdpLink {
         // epoll counts in milliseconds; poll on the epoll descriptor itself counts in nanoseconds.
         let mut whole = [PollFd::new(&self.epoll, PollFlags::IN)];
         match poll(&mut whole, Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => self.look(),
-            Err(error) => Err(error.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
+        let is_any = self.look()?;
+        if is_any && self.now().since(start) < AWAKE_FOR * 2 {
+            self.awake_for = AWAKE_FOR;
+        }
+        Ok(is_any)
     }
 }
 
