@@ -14,9 +14,6 @@ use super::sockets::{Ports, Ready, Service};
 use super::tally::{Tally, count};
 use super::{AdapterCounters, AdapterError, AdapterOptions, Backing};
 
-/// Datagrams of one port that are answered before it is the next port's turn.
-const AT_ONCE: usize = 8;
-
 /// An adapter whose ports are bound, and which does not answer yet.
 #[derive(Debug)]
 pub struct Adapter {
@@ -88,17 +85,12 @@ impl Adapter {
             self.outlet.send_due(&self.ports);
             self.ports.wait(self.outlet.time_to_next(), &mut ready)?;
             while let Some(port) = ready.next() {
-                if self.serve_port(port, &mut buffer) {
-                    ready.put_back(port);
+                if self.serve(port, &mut buffer) {
+                    ready.note_served(port);
                 }
             }
         }
         Ok(())
-    }
-
-    /// Answers what has come to a port, but not for ever; whether there may be more.
-    fn serve_port(&mut self, port: usize, buffer: &mut [u8]) -> bool {
-        (0..AT_ONCE).all(|_| self.serve(port, buffer))
     }
 
     /// Takes and answers one datagram of a port; whether there was one.

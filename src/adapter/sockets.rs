@@ -17,8 +17,11 @@ use super::AdapterError;
 
 /// Receive buffer of a port in bytes: a tag may have many requests waiting where a client reuses it quickly.
 const RECEIVE_BUFFER: usize = 256 * 1024;
-/// Events that one wait takes.
-const EVENTS: usize = 256;
+/// Events that one wait takes: all tags' ports, the other services' and the wake-up.
+const EVENTS: usize = 260;
+/// Datagrams after which ports are looked at again though others have something: seldom, since what is found then may have come
+/// after what others have.
+const LOOK_AFTER: u32 = 65_536;
 /// A port is told of when something arrives, once, so that ports are served in the order of arrival: one that is told of again and
 /// again while it has anything would keep its place in the queue and be served before others.
 const WATCHED: epoll::EventFlags = epoll::EventFlags::IN.union(epoll::EventFlags::ET);
@@ -47,21 +50,31 @@ impl Service {
     }
 }
 
-/// Which ports have datagrams, in the order in which they came: what a wait has found, and what was put back.
+/// Which ports have datagrams, in the order in which they came.
+///
+/// A port is told of once for what arrives, so one datagram is taken each time it is told of. Where two came before that, the
+/// second is found later: when nothing else is there, all ports that had a datagram are looked at again.
 pub(super) struct Ready {
     events: Vec<epoll::Event>,
     ports: VecDeque<usize>,
-    /// Ports put back, for after the next wait.
-    unfinished: Vec<usize>,
+    /// Ports that had a datagram and may have another.
+    doubtful: Vec<usize>,
+    /// Whether a port is one of those.
+    is_doubtful: Vec<bool>,
+    /// Datagrams taken since those were looked at.
+    served: u32,
     is_woken: bool,
 }
 
 impl Ready {
+    /// No port has anything.
     pub(super) fn new() -> Self {
         Self {
             events: Vec::with_capacity(EVENTS),
             ports: VecDeque::with_capacity(2 * EVENTS),
-            unfinished: Vec::with_capacity(EVENTS),
+            doubtful: Vec::with_capacity(EVENTS),
+            is_doubtful: vec![false; EVENTS],
+            served: 0,
             is_woken: false,
         }
     }
@@ -71,9 +84,15 @@ impl Ready {
         self.ports.pop_front()
     }
 
-    /// Keeps a port that was not read to its end.
-    pub(super) fn put_back(&mut self, port: usize) {
-        self.unfinished.push(port);
+    /// Notes that a port had a datagram.
+    pub(super) fn note_served(&mut self, port: usize) {
+        self.served += 1;
+        match self.is_doubtful.get_mut(port) {
+            Some(is_doubtful) if *is_doubtful => return,
+            Some(is_doubtful) => *is_doubtful = true,
+            None => {}
+        }
+        self.doubtful.push(port);
     }
 
     /// Whether somebody woke the adapter up.
@@ -81,14 +100,18 @@ impl Ready {
         self.is_woken
     }
 
-    /// Takes the events of a wait over.
+    /// Takes the events of a wait over, and the doubtful ports where there are none or it is high time.
     fn take_events(&mut self) {
-        self.ports.extend(self.unfinished.drain(..));
         for event in self.events.drain(..) {
             match usize::try_from(event.data.u64()) {
                 Ok(port) if event.data.u64() != WAKE => self.ports.push_back(port),
                 _ => self.is_woken = true,
             }
+        }
+        if self.ports.is_empty() || self.served >= LOOK_AFTER {
+            self.served = 0;
+            self.is_doubtful.fill(false);
+            self.ports.extend(self.doubtful.drain(..));
         }
     }
 }
@@ -147,15 +170,14 @@ impl Ports {
         Arc::clone(&self.wake)
     }
 
-    /// Waits until datagrams come, at most for `timeout`, and puts into `ready` where they are. Each port is to be read until it has
-    /// nothing, or put back.
+    /// Waits until datagrams come, at most for `timeout`, and puts into `ready` where they are.
     pub(super) fn wait(
         &self,
         timeout: Option<Duration>,
         ready: &mut Ready,
     ) -> Result<(), AdapterError> {
         let mut at_once = None;
-        if !ready.unfinished.is_empty() || timeout.is_some_and(|timeout| timeout.is_zero()) {
+        if !ready.doubtful.is_empty() || timeout.is_some_and(|timeout| timeout.is_zero()) {
             at_once = Some(timespec(Duration::ZERO));
         } else if let Some(timeout) = timeout {
             // epoll counts in milliseconds; poll on the epoll descriptor itself counts in nanoseconds.
