@@ -95,25 +95,22 @@ impl Collected {
         } else {
             MOST_OUTER
         };
-        while self.run.live_rows(self.is_innermost).get() < most
-            && let Some(rows) = self.pending.get_mut(self.begun)
-        {
-            if let Rows::Waiting(element, depth) = rows {
-                let (element, depth) = (element.clone(), *depth);
-                *rows = start(
-                    &self.run,
-                    self.number,
-                    self.is_innermost,
-                    &self.reader,
-                    element,
-                    depth,
-                );
-            }
-            self.begun += 1;
+        while self.run.live_rows(self.is_innermost).get() < most && self.begin_next() {
             if self.begun == 1 {
                 self.take_known();
             }
         }
+    }
+
+    /// Begins the first waiting element, if there is one.
+    fn begin_next(&mut self) -> bool {
+        let Some(Rows::Waiting(element, depth)) = self.pending.get(self.begun) else {
+            return false;
+        };
+        let rows = self.start(element.clone(), *depth);
+        self.pending[self.begun] = rows;
+        self.begun += 1;
+        true
     }
 
     /// Moves the rows that are known and first in order to where they belong.
@@ -127,21 +124,9 @@ impl Collected {
 
     async fn join_first(&mut self) {
         self.begin();
-        if self.begun == 0
-            && let Some(Rows::Waiting(element, depth)) = self.pending.front()
-        {
+        if self.begun == 0 {
             // The others that are in progress are not ours: one of our own may always be.
-            let (element, depth) = (element.clone(), *depth);
-            let rows = start(
-                &self.run,
-                self.number,
-                self.is_innermost,
-                &self.reader,
-                element,
-                depth,
-            );
-            self.pending[0] = rows;
-            self.begun = 1;
+            self.begin_next();
         }
         if let Some(Rows::Coming(_)) = self.pending.front()
             && let Some(Rows::Coming(handle)) = self.pending.pop_front()
@@ -152,38 +137,39 @@ impl Collected {
         }
         self.take_known();
     }
-}
 
-/// Computes an element's row if all its bytes are here, as they are where something has read ahead; otherwise begins it.
-fn start(
-    run: &Rc<WalkRun>,
-    number: usize,
-    is_innermost: bool,
-    reader: &Reader,
-    element: Environment,
-    depth: u32,
-) -> Rows {
-    let before = reader.depth();
-    reader.set_depth(depth);
-    if is_innermost && let Some(body) = run.body() {
-        let computed = once(&run.context, reader, |attempt| {
-            RowState::default().innermost(attempt, body, number, &element)
-        });
-        if let Poll::Ready(rows) = computed {
-            reader.set_depth(before.max(reader.depth()));
-            return Rows::Known(rows);
-        }
+    /// Computes an element's row if all its bytes are here, as they are where something has read ahead; otherwise begins it.
+    fn start(&self, element: Environment, depth: u32) -> Rows {
+        let Self {
+            run,
+            number,
+            is_innermost,
+            reader,
+            ..
+        } = self;
+        let (number, is_innermost) = (*number, *is_innermost);
+        let before = reader.depth();
         reader.set_depth(depth);
+        if is_innermost && let Some(body) = run.body() {
+            let computed = once(&run.context, reader, |attempt| {
+                RowState::default().innermost(attempt, body, number, &element)
+            });
+            if let Poll::Ready(rows) = computed {
+                reader.set_depth(before.max(reader.depth()));
+                return Rows::Known(rows);
+            }
+            reader.set_depth(depth);
+        }
+        let begun = Rc::clone(run);
+        run.live_rows(is_innermost).update(|live| live + 1);
+        let rows = reader.spawn(move |reader| async move {
+            let rows = filtered(Rc::clone(&begun), number, element, reader).await;
+            begun
+                .live_rows(is_innermost)
+                .update(|live| live.saturating_sub(1));
+            rows
+        });
+        reader.set_depth(before);
+        Rows::Coming(rows)
     }
-    let begun = Rc::clone(run);
-    run.live_rows(is_innermost).update(|live| live + 1);
-    let rows = reader.spawn(move |reader| async move {
-        let rows = filtered(Rc::clone(&begun), number, element, reader).await;
-        begun
-            .live_rows(is_innermost)
-            .update(|live| live.saturating_sub(1));
-        rows
-    });
-    reader.set_depth(before);
-    Rows::Coming(rows)
 }

@@ -261,7 +261,7 @@ impl Cache {
 
     /// Notes that a guessed read is sent.
     pub(super) fn sent(&mut self, read: LineRead) {
-        self.is_no_guess(read);
+        self.clear_guesses(read);
         for number in read.wanted_lines() {
             let block = self.find_or_add(number / LINES);
             let mask = 1u8 << (number % LINES);
@@ -279,7 +279,7 @@ impl Cache {
     }
 
     /// Notes that the lines of a read are needed, or sent.
-    pub(super) fn is_no_guess(&mut self, read: LineRead) {
+    pub(super) fn clear_guesses(&mut self, read: LineRead) {
         for number in read.lines() {
             let block = self.find_or_add(number / LINES);
             block.guesses &= !(1u8 << (number % LINES));
@@ -287,7 +287,7 @@ impl Cache {
     }
 
     /// Notes that the lines of a read are guessed again.
-    pub(super) fn is_guess_again(&mut self, read: LineRead) {
+    pub(super) fn mark_guesses(&mut self, read: LineRead) {
         for number in read.lines() {
             let block = self.find_or_add(number / LINES);
             block.guesses |= 1u8 << (number % LINES);

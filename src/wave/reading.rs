@@ -183,12 +183,12 @@ impl Reading {
         while let Some(line) = self.promoted.pop() {
             match self.guesses.take(line) {
                 Some(read) => {
-                    self.cache.is_no_guess(read);
+                    self.cache.clear_guesses(read);
                     self.queue.push_back(read);
                 }
                 // It was to become a read with others that are guessed now; or it was in the read before.
                 None if self.cache.is_guess(line) => {
-                    self.cache.is_no_guess(LineRead::of(line));
+                    self.cache.clear_guesses(LineRead::of(line));
                     self.wanted.push(line);
                 }
                 None => {}
@@ -373,7 +373,7 @@ impl Reading {
                     }
                     for line in fail_read(cache, &flight, failure, woken) {
                         if flight.guessed && !cache.is_awaited(line.first) {
-                            cache.is_guess_again(line);
+                            cache.mark_guesses(line);
                             guesses.add(line);
                         } else {
                             queue.push_back(line);
