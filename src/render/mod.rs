@@ -8,6 +8,7 @@ mod comma;
 mod format;
 mod json;
 mod nulls;
+mod plain;
 mod record;
 mod report;
 mod table;

@@ -12,9 +12,9 @@ use comfy_table::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::cell::{cell, is_pointer};
+use super::cell::{is_pointer, write_cell};
 use super::text::escape;
-use super::{Options, record};
+use super::{Options, plain, record};
 use crate::profile::{Encoding, Type};
 use crate::row::Rows;
 use crate::value::{Value, ValueType};
@@ -55,30 +55,75 @@ pub(super) fn write(rows: &Rows, options: &Options, out: &mut dyn Write) -> io::
     let needed: usize = columns.iter().map(|column| column.least + GAP).sum();
     match options.width {
         Some(width) if needed.saturating_sub(GAP) > width => record::write(rows, out),
+        width if !options.color && fits(&columns, width) => {
+            plain::write(&columns, rows.rows.len(), out)
+        }
         _ => draw(rows, &columns, options, out),
     }
 }
 
+/// Whether nothing has to be wrapped.
+fn fits(columns: &[Column], width: Option<usize>) -> bool {
+    let whole: usize = columns.iter().map(|column| column.widest + GAP).sum();
+    width.is_none_or(|width| whole.saturating_sub(GAP) <= width)
+}
+
+/// The texts of a column's cells, one after the other: hundreds of thousands of them are a few large allocations.
+#[derive(Default)]
+pub(super) struct Texts {
+    all: String,
+    /// Where each ends in `all`.
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    fn push(&mut self, value: &Value, kind: &ValueType) {
+        let start = self.all.len();
+        write_cell(&mut self.all, value, kind);
+        if self.all.len() - start > LONGEST {
+            let short = shortened(&self.all[start..]);
+            self.all.truncate(start);
+            self.all.push_str(&short);
+        }
+        self.ends.push(self.all.len());
+    }
+
+    /// The text of a row's cell; empty where there is none.
+    pub(super) fn get(&self, number: usize) -> &str {
+        let start = number.checked_sub(1).map_or(0, |before| self.end(before));
+        self.all.get(start..self.end(number)).unwrap_or_default()
+    }
+
+    fn end(&self, number: usize) -> usize {
+        self.ends.get(number).copied().unwrap_or(self.all.len())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.ends.len()).map(|number| self.get(number))
+    }
+}
+
 /// What a column needs.
-struct Column {
-    heading: String,
-    cells: Vec<String>,
-    right: bool,
+pub(super) struct Column {
+    pub(super) heading: String,
+    pub(super) cells: Texts,
+    pub(super) right: bool,
     /// The width of its widest cell, and the width that it may be squeezed to.
-    widest: usize,
+    pub(super) widest: usize,
     least: usize,
 }
 
-fn columns(rows: &Rows) -> Vec<Column> {
+pub(super) fn columns(rows: &Rows) -> Vec<Column> {
     let schema = rows.schema.columns.iter().enumerate();
     let columns = schema.map(|(number, column)| {
         let values = || rows.rows.iter().filter_map(|row| row.cells.get(number));
         let heading = escape(column.name.as_bytes()).into_owned();
-        let cells: Vec<_> = values()
-            .map(|value| shortened(cell(value, &column.kind)))
-            .collect();
-        let widths = cells.iter().map(|cell| cell.width());
-        let widest = widths.max().unwrap_or(0).max(heading.width());
+        let mut cells = Texts::default();
+        for value in values() {
+            cells.push(value, &column.kind);
+        }
+        let widths = cells.iter().map(UnicodeWidthStr::width);
+        let widest = widths.max().unwrap_or(0).max(heading.width()).max(1);
         let wraps = values().any(is_long_form);
         let least = if wraps {
             widest.min(NARROWEST.max(heading.width()))
@@ -101,10 +146,7 @@ fn is_long_form(value: &Value) -> bool {
     matches!(value, Value::Text(_) | Value::Bytes(_) | Value::List(_))
 }
 
-fn shortened(text: String) -> String {
-    if text.len() <= LONGEST {
-        return text;
-    }
+fn shortened(text: &str) -> String {
     let kept: String = text.chars().take(LONGEST / 2).collect();
     format!("{kept}… ({} bytes)", text.len())
 }
@@ -132,7 +174,13 @@ fn is_number(kind: &ValueType) -> bool {
     }
 }
 
-fn draw(rows: &Rows, columns: &[Column], options: &Options, out: &mut dyn Write) -> io::Result<()> {
+/// A table by comfy-table, which wraps and colours.
+pub(super) fn draw(
+    rows: &Rows,
+    columns: &[Column],
+    options: &Options,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(STYLE).force_no_tty();
     if options.color {
@@ -142,8 +190,7 @@ fn draw(rows: &Rows, columns: &[Column], options: &Options, out: &mut dyn Write)
     table.set_header(columns.iter().map(heading));
     for (number, row) in rows.rows.iter().enumerate() {
         let cells = columns.iter().zip(&row.cells).map(|(column, value)| {
-            let text = column.cells.get(number).map_or("", String::as_str);
-            let cell = aligned(text, column);
+            let cell = aligned(column.cells.get(number), column);
             if value.is_null() {
                 cell.add_attribute(Attribute::Dim)
             } else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::text::is_hidden;
-use super::{Format, Options, rows};
+use super::{Format, Options, plain, rows, table};
 use crate::addr::VirtAddr;
 use crate::row::{Row, Rows, Schema};
 use crate::value::{Reason, StructValue, Value, ValueType};
@@ -326,6 +326,16 @@ prop_compose! {
 }
 
 proptest! {
+    #[test]
+    fn plain_tables_are_what_comfy_table_draws(value in any_rows()) {
+        prop_assume!(!value.schema.columns.is_empty());
+        let columns = table::columns(&value);
+        let (mut plainly, mut drawn) = (Vec::new(), Vec::new());
+        plain::write(&columns, value.rows.len(), &mut plainly).unwrap();
+        table::draw(&value, &columns, &Options::default(), &mut drawn).unwrap();
+        prop_assert_eq!(String::from_utf8(plainly).unwrap(), String::from_utf8(drawn).unwrap());
+    }
+
     #[test]
     fn tables_of_anything_obey_nobody(value in any_rows(), width in prop::option::of(1_usize..200)) {
         let text = written(&value, Format::Table, &Options { width, color: false });
