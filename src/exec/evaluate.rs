@@ -104,8 +104,24 @@ pub(super) fn all<'t>(
     typed: impl IntoIterator<Item = &'t Typed>,
     scope: Scope<'_>,
 ) -> Poll<Vec<Value>> {
-    let mut known = Vec::new();
-    rest(attempt, typed, scope, &mut known)
+    let typed = typed.into_iter();
+    let start = attempt.reader.depth();
+    let (mut deepest, mut is_whole) = (start, true);
+    let mut values = Vec::with_capacity(typed.size_hint().0);
+    for typed in typed {
+        attempt.reader.set_depth(start);
+        match value(attempt, typed, scope) {
+            Poll::Ready(value) => values.push(value),
+            Poll::Pending => is_whole = false,
+        }
+        deepest = deepest.max(attempt.reader.depth());
+    }
+    attempt.reader.set_depth(deepest);
+    if is_whole {
+        Poll::Ready(values)
+    } else {
+        Poll::Pending
+    }
 }
 
 /// A value with the reads that it took.
@@ -118,9 +134,11 @@ pub(super) fn rest<'t>(
     scope: Scope<'_>,
     known: &mut Vec<Known>,
 ) -> Poll<Vec<Value>> {
+    let typed = typed.into_iter();
+    known.reserve(typed.size_hint().0.saturating_sub(known.len()));
     let start = attempt.reader.depth();
     let (mut deepest, mut is_whole) = (start, true);
-    for (number, typed) in typed.into_iter().enumerate() {
+    for (number, typed) in typed.enumerate() {
         if number == known.len() {
             known.push(None);
         }
