@@ -2,7 +2,7 @@
 //!
 //! An address in another device's BAR would be a read of its registers, with side effects on the target.
 
-use crate::addr::PhysRange;
+use crate::addr::{PhysAddr, PhysRange};
 
 use super::{Completion, Counters, Limits, Notes, PhysicalMemory, ReadFailure, ReadRequest};
 
@@ -72,6 +72,22 @@ impl<M: PhysicalMemory> PhysicalMemory for Guard<M> {
         }
     }
 
+    fn answers_at_once(&self) -> bool {
+        self.inner.answers_at_once()
+    }
+
+    fn read_now(&mut self, address: PhysAddr, into: &mut [u8]) -> Result<(), ReadFailure> {
+        let range = address
+            .checked_add(into.len() as u64)
+            .map(|end| PhysRange::new(address, end));
+        if range.is_some_and(|range| self.allows(&range)) {
+            self.inner.read_now(address, into)
+        } else {
+            self.refusals += 1;
+            Err(ReadFailure::NotInRamMap)
+        }
+    }
+
     fn ram(&self) -> Option<Vec<PhysRange>> {
         Some(self.allowed.clone())
     }
@@ -93,7 +109,6 @@ impl<M: PhysicalMemory> PhysicalMemory for Guard<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::addr::PhysAddr;
     use crate::memory::{Immediate, SparseMemory, parse_ranges, read_batch};
 
     fn guarded(ram: &str) -> Guard<Immediate<SparseMemory>> {

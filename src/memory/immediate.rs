@@ -13,6 +13,11 @@ pub trait Source: Debug {
     /// Fills `into` with the bytes from `address` on, or says why it cannot. On failure the content of `into` means nothing.
     fn copy(&self, address: PhysAddr, into: &mut [u8]) -> Result<(), ReadFailure>;
 
+    /// See [`PhysicalMemory::answers_at_once`]: not for what stands for a target that answers over a link, a recording for example.
+    fn is_local_file(&self) -> bool {
+        false
+    }
+
     /// See [`PhysicalMemory::ram`].
     fn ram(&self) -> Option<Vec<PhysRange>> {
         None
@@ -75,6 +80,16 @@ impl<S: Source> PhysicalMemory for Immediate<S> {
             self.counters.count(&outcome.map(|()| length));
             completion(read.id, outcome.map(|()| &*bytes));
         }
+    }
+
+    fn answers_at_once(&self) -> bool {
+        self.source.is_local_file()
+    }
+
+    fn read_now(&mut self, address: PhysAddr, into: &mut [u8]) -> Result<(), ReadFailure> {
+        let outcome = self.source.copy(address, into);
+        self.counters.count(&outcome.map(|()| into.len()));
+        outcome
     }
 
     fn ram(&self) -> Option<Vec<PhysRange>> {

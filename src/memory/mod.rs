@@ -136,6 +136,19 @@ pub trait PhysicalMemory: std::fmt::Debug {
     /// having handed over nothing, if no read is in flight.
     fn complete(&mut self, completion: &mut Completion<'_>);
 
+    /// Whether [`PhysicalMemory::read_now`] answers: whether reading one thing after the other costs no more than asking for many
+    /// together, as it does for a file on this machine.
+    fn answers_at_once(&self) -> bool {
+        false
+    }
+
+    /// Fills `into` with the bytes from `address` on, or says why it cannot; then the content of `into` means nothing. Not to be
+    /// called where [`PhysicalMemory::answers_at_once`] is false.
+    fn read_now(&mut self, address: PhysAddr, into: &mut [u8]) -> Result<(), ReadFailure> {
+        let _ = (address, into);
+        Err(ReadFailure::NotIssued)
+    }
+
     /// Addresses known to be RAM, sorted and disjoint, where the source knows (an image's segments, a RAM map). `None`: not known.
     fn ram(&self) -> Option<Vec<PhysRange>> {
         None
@@ -192,6 +205,14 @@ impl<M: PhysicalMemory + ?Sized> PhysicalMemory for Box<M> {
 
     fn complete(&mut self, completion: &mut Completion<'_>) {
         (**self).complete(completion);
+    }
+
+    fn answers_at_once(&self) -> bool {
+        (**self).answers_at_once()
+    }
+
+    fn read_now(&mut self, address: PhysAddr, into: &mut [u8]) -> Result<(), ReadFailure> {
+        (**self).read_now(address, into)
     }
 
     fn ram(&self) -> Option<Vec<PhysRange>> {

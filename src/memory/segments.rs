@@ -147,6 +147,10 @@ impl Source for SegmentedFile {
         })
     }
 
+    fn is_local_file(&self) -> bool {
+        true
+    }
+
     fn ram(&self) -> Option<Vec<PhysRange>> {
         let mut ram: Vec<PhysRange> = Vec::new();
         for segment in &self.segments {

@@ -361,8 +361,10 @@ impl Session {
         let found = self.attached.found(&self.catalog, output)?;
         let name = query_text(source, query);
         found.engine.set_predictors(self.settings.predictors);
-        let (rows, cost) = exec::run(&found.engine, &found.target, &plan, name, self.budget())
-            .map_err(|_| Status::Failed)?;
+        found.engine.set_always_in_waves(true);
+        let outcome = exec::run(&found.engine, &found.target, &plan, name, self.budget());
+        found.engine.set_always_in_waves(false);
+        let (rows, cost) = outcome.map_err(|_| Status::Failed)?;
         output.text(&measured(&found, rows.rows.len(), &cost));
         self.judge(&rows, &cost, output)
     }

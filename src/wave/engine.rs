@@ -151,9 +151,14 @@ impl Engine {
         self.predicts.set(on);
     }
 
-    /// Whether predictors may read.
+    /// Whether predictors may read: they are on, and the memory is far enough away.
     pub fn has_predictors(&self) -> bool {
-        self.predicts.get()
+        self.predicts.get() && !self.reading.borrow().is_local()
+    }
+
+    /// Reads in waves even where the memory answers at once, or no longer: so that what is counted is what a live target would cost.
+    pub fn set_always_in_waves(&self, on: bool) {
+        self.reading.borrow_mut().always_in_waves = on;
     }
 
     /// As [`Engine::run`], for a query that may come again: what it needs is remembered under `name`, and asked for all at once when
@@ -169,7 +174,8 @@ impl Engine {
         F: Future<Output = T> + 'static,
     {
         self.reading.borrow_mut().begin(budget);
-        let recalled = self.predicts.get()
+        let is_local = self.reading.borrow().is_local();
+        let recalled = self.has_predictors()
             && match self.recollection.borrow_mut().of(name) {
                 Some(lines) => {
                     self.reading.borrow_mut().recall(lines);
@@ -179,7 +185,7 @@ impl Engine {
             };
         self.recalled.set(recalled);
         let (output, cost) = self.go(start)?;
-        if cost.stopped.is_none() {
+        if cost.stopped.is_none() && !is_local {
             let needed = self.reading.borrow().cache.needed_lines();
             self.recollection.borrow_mut().keep(name, needed);
         }

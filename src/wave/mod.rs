@@ -7,6 +7,10 @@
 //! What this room promises: within one [`Engine`], a byte is read at most once, so one query sees one value for one address;
 //! `rounds` is the length of the longest chain of reads each of which needed the bytes of the one before. What it refuses to
 //! know: kernels, types, queries.
+//!
+//! A memory that answers at once (a file on this machine) is read when something is needed, and only the blocks that were read last are
+//! remembered: nothing waits there, so nothing is asked for ahead, and a query over any number of objects takes little memory. An
+//! image that changes meanwhile can then show two values for one address.
 
 mod budget;
 mod cache;
@@ -15,6 +19,7 @@ mod engine;
 pub(crate) mod fake;
 mod guesses;
 mod join;
+mod local;
 mod merge;
 mod reader;
 mod reading;

@@ -14,6 +14,7 @@ use crate::memory::{PhysicalMemory, ReadFailure, ReadRequest};
 use super::budget::{Budget, Cost, Stopped};
 use super::cache::{Cache, Interest, LINE, Lookup, TaskId};
 use super::guesses::Guesses;
+use super::local::Local;
 use super::merge::{LineRead, merge};
 
 struct Flight {
@@ -58,6 +59,10 @@ pub(super) struct Reading {
     /// Those who wait for them.
     patient: Vec<TaskId>,
     pub(super) woken: Vec<TaskId>,
+    /// What takes the place of all of the above but the memory, where that answers at once.
+    local: Option<Local>,
+    /// Whether waves are read even from such a memory.
+    pub(super) always_in_waves: bool,
 }
 
 impl Reading {
@@ -80,6 +85,8 @@ impl Reading {
             expectations: 0,
             patient: Vec::new(),
             woken: Vec::new(),
+            local: None,
+            always_in_waves: false,
         }
     }
 
@@ -91,6 +98,17 @@ impl Reading {
         self.cost = Cost::default();
         self.budget = budget;
         self.started = Instant::now();
+        let local = self.local.take();
+        if self.memory.answers_at_once() && !self.always_in_waves {
+            let mut local = local.unwrap_or_else(Local::new);
+            local.clear();
+            self.local = Some(local);
+        }
+    }
+
+    /// Whether bytes are had when they are asked for, so that there is nothing to be gained by asking early.
+    pub(super) fn is_local(&self) -> bool {
+        self.local.is_some()
     }
 
     /// Reads in flight are left to the memory; their ids are never used again, so late outcomes mean nothing.
@@ -131,6 +149,11 @@ impl Reading {
         if self.cost.stopped.is_some() {
             return Poll::Ready(Err((address, ReadFailure::NotIssued)));
         }
+        if let Some(local) = &mut self.local {
+            let max_reads = self.budget.max_reads;
+            let (memory, cost) = (&mut self.memory, &mut self.cost);
+            return Poll::Ready(local.copy(memory, cost, max_reads, address, buffer));
+        }
         let interest = if asker.predicts {
             Interest::Predicts
         } else {
@@ -160,7 +183,7 @@ impl Reading {
 
     /// Asks for bytes.
     pub(super) fn ask(&mut self, address: PhysAddr, length: u64, depth: u32, asker: Asker) {
-        if self.cost.stopped.is_some() {
+        if self.cost.stopped.is_some() || self.is_local() {
             return;
         }
         let Self {
