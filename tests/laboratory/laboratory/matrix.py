@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 
-from . import boot, compare, costs, kernels, target
+from . import boot, compare, costs, kernels, pahole, target
 from .places import Trouble, cache, say
 
 MANY = 1000
@@ -92,6 +92,8 @@ def run(quick, programs, only=()):
     score, folder = Score(), pathlib.Path(tempfile.mkdtemp(prefix="run-", dir=cache()))
     try:
         versions = available(only or (QUICK if quick else kernels.SUITES), score)
+        for version in versions:
+            check_layouts(version, programs, score)
         for guest in guests(quick, versions):
             if guest.version in versions:
                 try_guest(guest, folder / "guest", programs, score)
@@ -100,6 +102,19 @@ def run(quick, programs, only=()):
         shutil.rmtree(folder, ignore_errors=True)
     score.show()
     return score.count(True) > 0 and score.count(False) == 0
+
+
+def check_layouts(version, programs, score):
+    """Every struct and union of the kernel's profile beside what pahole reads from its BTF."""
+    started, kernel = time.monotonic(), kernels.prepare(version)
+    try:
+        result = pahole.compare(kernel.vmlinux, programs.profile(kernel), "btf")
+    except Trouble as trouble:
+        score.add(kernel.release, "pahole", False, str(trouble).splitlines()[0])
+        return
+    for line in result.details():
+        say(line)
+    score.add(kernel.release, "pahole", result.good(), f"{result.line()}, {time.monotonic() - started:.1f} s")
 
 
 def try_guest(guest, folder, programs, score):

@@ -23,6 +23,7 @@ TOOLS = {
     "zstd": "zstd",
     "xz": "xz-utils",
     "gcc": "gcc",
+    "pahole": "dwarves",
 }
 
 

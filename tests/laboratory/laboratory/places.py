@@ -31,7 +31,9 @@ def say(text):
 def run(*command, **options):
     """Runs a command to its end and returns its standard output as bytes; its stderr is part of the error."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    if "input" not in options:
+        options["stdin"] = subprocess.DEVNULL
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
     if done.returncode != 0:
         tail = done.stderr.decode(errors="replace").strip().splitlines()[-12:]
         raise Trouble(f"`{' '.join(words)}` ended with status {done.returncode}\n  " + "\n  ".join(tail))

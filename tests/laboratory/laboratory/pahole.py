@@ -1,17 +1,19 @@
-#!/usr/bin/env python3
-"""Compare a layout profile with what pahole says about the same vmlinux.
+"""A layout profile beside what pahole (package `dwarves`) says about the same vmlinux, from its DWARF or from its BTF.
 
-    pahole-compare.py VMLINUX PROFILE.yaml [--show N]
-
-Every struct and union that pahole prints: its size, and every member's offset, bit position, bit size and type, those of anonymous
-and of unnamed nested aggregates included. Where several types share a name pahole prints one of them; it must equal one of ours.
-Exit status 0 if nothing differs.
+Every struct and union that pahole prints: its size, and every member's offset, bit position, bit size and type name, those of anonymous
+and of unnamed nested aggregates included. Where several types share a name, what pahole prints must equal one of ours. BTF is read in a
+second and has every type of a name; DWARF takes ten times as long, and has the dimensions of arrays, of which pahole multiplies those in BTF.
 """
 
-import argparse
+import dataclasses
+import functools
 import re
 import subprocess
-import sys
+
+from .places import Trouble
+
+SOURCES = ("btf", "dwarf")
+SHOWN = 20
 
 KEY = re.compile(r"^(struct|union|enum) (\S.*):$")
 
@@ -39,9 +41,10 @@ def load_profile(path):
     return aggregates
 
 
-def pahole_tops(vmlinux):
+def pahole_tops(vmlinux, source):
     """The top-level aggregates as lists of lines."""
-    out = subprocess.Popen(["pahole", "-F", "dwarf", vmlinux], stdout=subprocess.PIPE, text=True)
+    # What it says on stderr is about kinds of BTF that it does not know, thousands of lines: they are not layouts.
+    out = subprocess.Popen(["pahole", "-F", source, vmlinux], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     lines = []
     for line in out.stdout:
         line = line.rstrip("\n")
@@ -53,7 +56,7 @@ def pahole_tops(vmlinux):
                 yield lines
                 lines = []
     if out.wait():
-        sys.exit("pahole failed")
+        raise Trouble(f"`pahole -F {source} {vmlinux}` failed")
 
 
 COMMENT = re.compile(r"/\*\s*(\d+)(?::\s*(\d+))?\s+(\d+)\s*\*/\s*$")
@@ -89,6 +92,7 @@ def split_declaration(text):
     return text[span[0] : span[1]], text[: span[0]] + text[span[1] :], bits
 
 
+@functools.cache
 def normal(ty):
     """One spelling: no qualifiers, no optional spaces. pahole chooses between `[]` and `[0]` by the member's place instead of by how it
     was declared, and drops the array behind a pointer to one."""
@@ -100,11 +104,21 @@ def normal(ty):
     return re.sub(r"\[0\]$", "[]", ty)
 
 
+def multiplied(ty):
+    """An array of arrays as one array, as pahole shows those of BTF."""
+    def product(dimensions):
+        sizes = [int(size) for size in re.findall(r"\[(\d+)\]", dimensions[0])]
+        return f"[{functools.reduce(lambda a, b: a * b, sizes)}]"
+
+    return normal(re.sub(r"(\[\d+\]){2,}", product, ty))
+
+
 class Members:
     """pahole's lines of one aggregate, as (path, bit offset, bit size, type)."""
 
     def __init__(self, lines):
         self.lines, self.at = lines, 1
+        # (path, bit offset, bit size, type; None for a type without a name)
         self.found = []
         # Named types without a member's name (-fms-extensions): type and bit offset.
         self.unnamed = []
@@ -184,9 +198,9 @@ def members_of(aggregates, name):
     return {}
 
 
-def compare(aggregates, key, lines):
+def compare_type(aggregates, key, lines, source):
     """Differences of one aggregate from one of ours, and how many members were compared."""
-    told = Members(lines)
+    told, spelled = Members(lines), multiplied if source == "btf" else normal
     # The last one: nested types that pahole does not look through have their own before it.
     size = next((int(m[1]) for line in reversed(lines) if (m := re.search(r"/\* size: (\d+)", line))), None)
     differences, compared = [], 0
@@ -199,7 +213,7 @@ def compare(aggregates, key, lines):
             differences.append(f"{key}: no member {'.'.join(path)}")
         elif ours[0] != bit or ours[1] != bits:
             differences.append(f"{key}.{'.'.join(path)}: at bit {ours[0]} size {ours[1]}, pahole {bit} size {bits}")
-        elif ty is not None and normal(ours[2]) != ty:
+        elif ty is not None and spelled(ours[2]) != spelled(ty):
             differences.append(f"{key}.{'.'.join(path)}: type {normal(ours[2])}, pahole {ty}")
     top = {path[0] for path, *_ in told.found}
     for inner, base in told.unnamed:
@@ -216,34 +230,41 @@ def compare(aggregates, key, lines):
     return differences, compared
 
 
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("vmlinux")
-    arguments.add_argument("profile")
-    arguments.add_argument("--show", type=int, default=20, help="differences that are printed")
-    options = arguments.parse_args()
-    aggregates = load_profile(options.profile)
-    types = members = 0
-    differing = []
-    for lines in pahole_tops(options.vmlinux):
+@dataclasses.dataclass
+class Result:
+    """What a comparison has found."""
+
+    types: int = 0
+    members: int = 0
+    differing: list = dataclasses.field(default_factory=list)  # a list of lines for each type that differs
+
+    def good(self):
+        """Whether there was something to compare and nothing differs."""
+        return self.members > 0 and not self.differing
+
+    def line(self):
+        """All of it in a line."""
+        differences = sum(map(len, self.differing))
+        return f"{self.types} types and {self.members} members compared, {len(self.differing)} types differ ({differences} differences)"
+
+    def details(self):
+        """The first differences."""
+        return [line for lines in self.differing[:SHOWN] for line in lines[:5]]
+
+
+def compare(vmlinux, profile, source):
+    """Compares a whole profile with what pahole makes of a vmlinux."""
+    aggregates, result = load_profile(profile), Result()
+    for lines in pahole_tops(vmlinux, source):
         key = " ".join(lines[0].split()[:2])
-        types += 1
-        candidates = [name for name in aggregates if name == key] + [
-            f"{key}#{number}" for number in range(2, 100) if f"{key}#{number}" in aggregates
-        ]
+        result.types += 1
+        numbered = (f"{key}#{number}" for number in range(2, 100))
+        candidates = [name for name in (key, *numbered) if name in aggregates]
         if not candidates:
-            differing.append([f"{key}: not in the profile"])
+            result.differing.append([f"{key}: not in the profile"])
             continue
-        results = [compare(aggregates, name, lines) for name in candidates]
-        best = min(results, key=lambda result: len(result[0]))
-        members += best[1]
+        best = min((compare_type(aggregates, name, lines, source) for name in candidates), key=lambda found: len(found[0]))
+        result.members += best[1]
         if best[0]:
-            differing.append(best[0])
-    for differences in differing[: options.show]:
-        print("\n".join(differences[:5]))
-    print(f"{types} types and {members} members compared, {len(differing)} types differ ({sum(map(len, differing))} differences)")
-    return 1 if differing or not members else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            result.differing.append(best[0])
+    return result
