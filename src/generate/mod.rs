@@ -15,11 +15,13 @@ mod symbols;
 mod tests;
 #[cfg(test)]
 mod tests_hostile;
+mod unpack;
 mod write;
 
 use std::path::Path;
 
 pub use error::{DwarfProblem, ForeignKind, GenerateError};
+pub use unpack::{Packing, UnpackError, unpack};
 pub use write::ProfileText;
 
 use catalogue::Catalogue;
