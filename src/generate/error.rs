@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::elf::SectionProblem;
+
 /// Why no profile can be made. Offsets are bytes from the start of the file, or of the section that is named.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
@@ -90,12 +92,65 @@ pub enum GenerateError {
     NoDwarf {
         /// The file.
         path: PathBuf,
+        /// Where a file of its own for the debug information was looked for.
+        looked_for: Vec<PathBuf>,
     },
-    /// A section is compressed.
-    #[error("section {section} is compressed")]
-    CompressedSection {
+    /// Part of the debug information is in another file, which is not there (`.gnu_debugaltlink`).
+    #[error("{} needs {} beside it: that has a part of its debug information", path.display(), name.display())]
+    NoSupplementary {
+        /// The file.
+        path: PathBuf,
+        /// What it calls the other.
+        name: PathBuf,
+        /// Where that was looked for.
+        looked_for: Vec<PathBuf>,
+    },
+    /// A section that cannot be read.
+    #[error("section {section} of {} at {offset:#x}: {problem}", path.display())]
+    UnreadableSection {
+        /// The file.
+        path: PathBuf,
         /// Which.
         section: String,
+        /// Bytes from the start of the file.
+        offset: u64,
+        /// What is wrong with it.
+        #[source]
+        problem: SectionProblem,
+    },
+    /// A compressed file or a package that does not follow its format.
+    #[error("cannot unpack {}", path.display())]
+    DamagedPacking {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A compressed file or a package that unpacks to more than any kernel has.
+    #[error("{} unpacks to more than {limit} bytes", path.display())]
+    UnpacksToTooMuch {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that are taken.
+        limit: u64,
+    },
+    /// What a file unpacks to could not be kept.
+    #[error("cannot keep what {} unpacks to in {}", path.display(), folder.display())]
+    NoSpace {
+        /// The file.
+        path: PathBuf,
+        /// The folder of temporary files.
+        folder: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A Debian package without a kernel with debug information.
+    #[error("{} is a package that holds no file called vmlinux", path.display())]
+    NoVmlinux {
+        /// The package.
+        path: PathBuf,
     },
     /// DWARF that cannot be read.
     #[error("{section}+{offset:#x}: {problem}")]
@@ -201,19 +256,33 @@ impl GenerateError {
     pub fn hints(&self) -> Vec<String> {
         let dbg = "install the kernel's debug symbols (Debian: linux-image-…-dbg) and pass its vmlinux, for example /usr/lib/debug/boot/vmlinux-$(uname -r)";
         let hint = match self {
+            Self::NoDwarf { looked_for, .. } if !looked_for.is_empty() => {
+                return vec![dbg.to_owned(), listed(looked_for)];
+            }
             Self::NoDwarf { .. } | Self::NoSymbols { .. } => dbg.to_owned(),
             Self::NotElf { kind: ForeignKind::BootImage, .. } => dbg.to_owned(),
-            Self::NotElf { kind: ForeignKind::DebianPackage, .. } => "unpack it (dpkg-deb -x) and pass the vmlinux inside".to_owned(),
+            Self::NotElf { kind: ForeignKind::DebianPackage, .. } => "unpack it and pass the vmlinux inside".to_owned(),
             Self::NotElf { kind: ForeignKind::Compressed, .. } => "decompress it first".to_owned(),
             Self::NotElf { .. } | Self::NotAKernel { .. } | Self::NotLinked { .. } | Self::Empty { .. } => {
                 "pass an uncompressed vmlinux with debug information".to_owned()
             }
             Self::OtherArchitecture { .. } => "kernels for x86_64 and aarch64 can be read".to_owned(),
             Self::Truncated { .. } | Self::DamagedElf { .. } => "the file may have been copied or downloaded incompletely: compare its size or checksum with the original".to_owned(),
-            Self::CompressedSection { .. } => "decompress the sections first: objcopy --decompress-debug-sections VMLINUX OUT".to_owned(),
+            Self::NoSupplementary { looked_for, .. } => return vec![listed(looked_for)],
+            Self::NoVmlinux { .. } => "pass the package with the kernel's debug symbols: linux-image-…-dbg".to_owned(),
+            Self::NoSpace { .. } => "name a folder with more space: TMPDIR=/var/tmp".to_owned(),
+            Self::DamagedPacking { .. } | Self::UnreadableSection { .. } => "the file may have been copied or downloaded incompletely: compare its size or checksum with the original".to_owned(),
             Self::UnknownType { nearest: Some(name), .. } | Self::UnknownSymbol { nearest: Some(name), .. } => format!("did you mean `{name}`?"),
             _ => return Vec::new(),
         };
         vec![hint]
     }
+}
+
+fn listed(looked_for: &[PathBuf]) -> String {
+    let places: Vec<_> = looked_for
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    format!("a file of its own was looked for as {}", places.join(", "))
 }

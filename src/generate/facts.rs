@@ -119,7 +119,8 @@ fn percpu_base(vmlinux: &Vmlinux, symbols: &SymbolTable) -> Option<PercpuBase> {
     }
 }
 
-fn build_id(vmlinux: &Vmlinux) -> Result<Option<String>, GenerateError> {
+/// The build ID in hexadecimal, if the file has one.
+pub(super) fn build_id(vmlinux: &Vmlinux) -> Result<Option<String>, GenerateError> {
     for section in &vmlinux.sections {
         if section.header.sh_type != SHT_NOTE {
             continue;

@@ -15,11 +15,14 @@ mod symbols;
 mod tests;
 #[cfg(test)]
 mod tests_hostile;
+#[cfg(test)]
+mod tests_wrapped;
 mod unpack;
 mod write;
 
 use std::path::Path;
 
+pub use elf::SectionProblem;
 pub use error::{DwarfProblem, ForeignKind, GenerateError};
 pub use unpack::{Packing, UnpackError, unpack};
 pub use write::ProfileText;

@@ -141,7 +141,7 @@ fn kind(vmlinux: &Vmlinux, symbol: &Sym) -> SymbolKind {
     if symbol.st_shndx == SHN_ABS as usize {
         return SymbolKind::Absolute;
     }
-    let Some(section) = vmlinux.sections.get(symbol.st_shndx) else {
+    let Some(section) = vmlinux.section_of(symbol) else {
         return SymbolKind::Other;
     };
     let header = &section.header;

@@ -7,9 +7,9 @@
 use std::io::{self, Read};
 
 /// Working memory that a decompressor may take, in KiB: the kernel's own xz and zstd use dictionaries of 128 MiB.
-const MAX_DICTIONARY_KIB: u32 = 192 << 10;
+pub(super) const MAX_DICTIONARY_KIB: u32 = 192 << 10;
 /// The same for zstd, as a power of two of bytes.
-const MAX_ZSTD_WINDOW: u32 = 27;
+pub(super) const MAX_ZSTD_WINDOW: u32 = 27;
 
 /// How bytes are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,8 +34,10 @@ pub(super) enum Reference {
     None,
     /// Bytes from the start of the unit.
     Unit(u32),
-    /// Bytes from the start of `.debug_info`.
+    /// Bytes from the start of `.debug_info` of the same file.
     Section(u64),
+    /// Bytes from the start of `.debug_info` of the supplementary file.
+    Supplementary(u64),
     /// The signature of a type unit.
     Signature(u64),
 }
@@ -94,6 +96,8 @@ pub(super) struct UnitTable<'a> {
     pub(super) name: &'a [u8],
     /// Whether its types are C types.
     pub(super) is_c: bool,
+    /// Whether it is of the supplementary file.
+    pub(super) is_supplementary: bool,
     /// Where the unit's section is, for error messages.
     pub(super) section: &'static str,
     pub(super) section_offset: u64,

@@ -10,7 +10,7 @@ use crate::generate::error::{DwarfProblem, GenerateError};
 
 use super::entry::{Entry, Kind, Memory, NOTHING, Owner, Reference, UnitTable};
 use super::scan::scan;
-use super::units::{Units, place};
+use super::units::Units;
 
 /// Types in types (arrays of typedefs of structs of …) that are followed.
 pub(super) const MAX_DEPTH: u32 = 200;
@@ -51,9 +51,7 @@ impl<'u, 'a> Graph<'u, 'a> {
     /// Makes it the graph of one unit. Gives whether the unit refers to others: then this graph is of no use.
     pub(super) fn load(&mut self, unit: usize) -> Result<bool, GenerateError> {
         let mut table = self.tables.pop().unwrap_or_default();
-        if let Some(header) = self.units.headers.get(unit) {
-            scan(&self.units.dwarf, header, self.wanted, &mut table)?;
-        }
+        scan(self.units, unit, self.wanted, &mut table)?;
         let refers_to_others = table.entries.iter().any(refers_to_other_unit);
         self.tables = vec![table];
         if !refers_to_others {
@@ -66,12 +64,12 @@ impl<'u, 'a> Graph<'u, 'a> {
     pub(super) fn load_all(&mut self) -> Result<(), GenerateError> {
         self.tables.clear();
         let mut entries = 0;
-        for header in &self.units.headers {
+        for unit in 0..self.units.headers.len() {
             let mut table = UnitTable::searched();
-            scan(&self.units.dwarf, header, self.wanted, &mut table)?;
+            scan(self.units, unit, self.wanted, &mut table)?;
             entries += table.entries.len();
             if entries > MAX_ENTRIES {
-                let (section, offset) = place(header);
+                let (section, offset) = self.units.place(unit);
                 let problem = DwarfProblem::TooMany {
                     what: "types and members in units that refer to each other",
                     limit: MAX_ENTRIES,
@@ -139,10 +137,18 @@ impl<'u, 'a> Graph<'u, 'a> {
         let (slot, offset, told) = match reference {
             Reference::None => return Ok(None),
             Reference::Unit(offset) => (from.slot, offset, u64::from(offset)),
-            Reference::Section(told) | Reference::Signature(told) => {
+            Reference::Section(told)
+            | Reference::Supplementary(told)
+            | Reference::Signature(told) => {
                 let found = match reference {
-                    Reference::Section(offset) => self.units.at_section_offset(offset),
-                    _ => self.units.by_signature(told),
+                    Reference::Signature(signature) => self.units.by_signature(signature),
+                    Reference::Supplementary(offset) => self.units.at_section_offset(offset, true),
+                    _ => {
+                        let is_there = self
+                            .table(from.slot)
+                            .is_some_and(|table| table.is_supplementary);
+                        self.units.at_section_offset(told, is_there)
+                    }
                 };
                 let Some((unit, offset)) = found else {
                     return Err(self.error(from, DwarfProblem::DanglingReference(told)));
@@ -287,7 +293,7 @@ impl<'u, 'a> Graph<'u, 'a> {
 }
 
 fn refers_to_other_unit(entry: &Entry<'_>) -> bool {
-    matches!(entry.ty, Reference::Section(_) | Reference::Signature(_))
+    !matches!(entry.ty, Reference::None | Reference::Unit(_))
 }
 
 /// Whether entries of a kind are types with a name of their own.

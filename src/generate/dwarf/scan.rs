@@ -4,48 +4,38 @@ use std::collections::HashSet;
 
 use gimli::constants as dw;
 use gimli::{
-    Abbreviation, Abbreviations, AttributeValue, DebugAddrBase, DebugStrOffsetsBase, DwAt,
-    EntriesRaw, UnitHeader, UnitOffset,
+    Abbreviation, Abbreviations, AttributeValue, DwAt, EntriesRaw, UnitHeader, UnitOffset,
 };
 
 use crate::generate::error::{DwarfProblem, GenerateError};
 
 use super::entry::{Constant, Entry, Kind, NOTHING, Reference, UnitTable};
+use super::origin::complete;
 use super::plan::{Plan, is_part_of, plan_of};
-use super::units::{Reader, Values, place, problem};
+use super::units::{Reader, Units, Values};
 
 /// More entries about types than any unit has, link-time optimised ones included.
 const MAX_ENTRIES: usize = 4 << 20;
 
-/// Variables that refer to variables.
-const MAX_ORIGINS: usize = 4;
-
 /// Reads a unit into `table`, which is cleared first. Declarations of variables are kept if their name is in `wanted`.
 pub(super) fn scan<'a>(
-    dwarf: &gimli::Dwarf<Reader<'a>>,
-    header: &UnitHeader<Reader<'a>>,
+    units: &Units<'a>,
+    unit: usize,
     wanted: &HashSet<&[u8]>,
     table: &mut UnitTable<'a>,
 ) -> Result<(), GenerateError> {
     table.clear();
-    (table.section, table.section_offset) = place(header);
-    let abbreviations = header.abbreviations(&dwarf.debug_abbrev).map_err(|error| {
-        problem(
-            ".debug_abbrev",
-            header.debug_abbrev_offset().0 as u64,
-            error,
-        )
-    })?;
+    let Some(header) = units.headers.get(unit) else {
+        return Ok(());
+    };
+    let dwarf = units.dwarf_of(unit);
+    (table.section, table.section_offset) = units.place(unit);
+    table.is_supplementary = units.is_supplementary(unit);
+    let abbreviations = units.abbreviations(unit)?;
     let mut scanner = Scanner {
-        values: Values {
-            dwarf,
-            encoding: header.encoding(),
-            str_offsets: DebugStrOffsetsBase::default_for_encoding_and_file(
-                header.encoding(),
-                gimli::DwarfFileType::Main,
-            ),
-            addresses: DebugAddrBase(0),
-        },
+        units,
+        unit,
+        values: Values::new(dwarf, header.encoding()),
         header,
         abbreviations: &abbreviations,
         wanted,
@@ -68,10 +58,12 @@ pub(super) fn scan<'a>(
     })
 }
 
-struct Scanner<'u, 'a> {
-    values: Values<'u, 'a>,
-    header: &'u UnitHeader<Reader<'a>>,
-    abbreviations: &'u Abbreviations,
+pub(super) struct Scanner<'u, 'a> {
+    pub(super) units: &'u Units<'a>,
+    pub(super) unit: usize,
+    pub(super) values: Values<'u, 'a>,
+    pub(super) header: &'u UnitHeader<Reader<'a>>,
+    pub(super) abbreviations: &'u Abbreviations,
     wanted: &'u HashSet<&'u [u8]>,
     table: &'u mut UnitTable<'a>,
     /// By abbreviation code.
@@ -278,41 +270,10 @@ impl<'u, 'a> Scanner<'u, 'a> {
         if !entry.has_value && !is_wanted || self.table.entries.len() >= MAX_ENTRIES {
             return Ok(NOTHING);
         }
-        if let Some(Reference::Unit(origin)) = origin {
-            self.complete(&mut entry, origin)?;
+        if let Some(origin) = origin {
+            complete(self, &mut entry, origin)?;
         }
         Ok(self.table.push(entry))
-    }
-
-    /// Adds the name and the type of the declaration that a variable refers to, or of what that refers to in turn.
-    fn complete(&self, entry: &mut Entry<'a>, origin: u32) -> Result<(), DwarfProblem> {
-        let mut next = Some(Reference::Unit(origin));
-        for _ in 0..MAX_ORIGINS {
-            let Some(Reference::Unit(offset)) = next.take() else {
-                break;
-            };
-            let place = UnitOffset(offset as usize);
-            let mut raw = self.header.entries_raw(self.abbreviations, Some(place))?;
-            let Some(abbreviation) = raw.read_abbreviation()? else {
-                break;
-            };
-            for spec in abbreviation.attributes() {
-                let value = raw.read_attribute(*spec)?.raw_value();
-                match spec.name() {
-                    dw::DW_AT_name if entry.name.is_empty() => {
-                        entry.name = self.values.text(value)?
-                    }
-                    dw::DW_AT_type if entry.ty == Reference::None => {
-                        entry.ty = Values::reference(value).unwrap_or(Reference::None);
-                    }
-                    dw::DW_AT_specification | dw::DW_AT_abstract_origin => {
-                        next = Values::reference(value)
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
     }
 
     fn blank(&self, kind: Kind) -> Result<Entry<'a>, DwarfProblem> {

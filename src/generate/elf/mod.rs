@@ -1,7 +1,14 @@
 //! A vmlinux file → its headers, its symbols and the bytes of the sections that are asked for; the rest of the file is not read.
 //!
+//! The file may come compressed or in a Debian package (`container`), its sections may be compressed (`packed`), and its symbols and debug
+//! information may be in files of their own, which are found as debuggers find them (`companion`).
+//!
 //! Relocation sections are ignored: a linked kernel (ET_EXEC, ET_DYN) that still carries `.rela.debug_*`, as Debian's do, has them
 //! applied already.
+
+mod companion;
+mod container;
+mod packed;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -17,6 +24,8 @@ use rayon::prelude::*;
 use crate::profile::Architecture;
 
 use super::error::{ForeignKind, GenerateError};
+
+pub use packed::SectionProblem;
 
 /// The only word size and byte order that get past [`Vmlinux::open`].
 pub(super) const CONTEXT: Ctx = Ctx {
@@ -43,6 +52,19 @@ pub(super) struct Vmlinux {
     pub(super) architecture: Architecture,
     pub(super) sections: Vec<Section>,
     segments: Vec<ProgramHeader>,
+    /// The file that has the debug information, where that is another.
+    debug: Option<Box<Vmlinux>>,
+    /// Where such a file was looked for in vain.
+    looked_for: Vec<PathBuf>,
+}
+
+/// What a file must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// A linked kernel.
+    Kernel,
+    /// What goes with one.
+    Companion,
 }
 
 /// A section and its name.
@@ -82,26 +104,31 @@ impl SymbolTable {
 }
 
 impl Vmlinux {
-    /// Opens a file and reads its headers.
+    /// Opens a file, unpacking it first where it is compressed or a Debian package, reads its headers, and finds the file that has its debug
+    /// information, where that is another.
     pub(super) fn open(path: &Path) -> Result<Self, GenerateError> {
-        let unreadable = |source| GenerateError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
-        let file = File::open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        if metadata.is_dir() {
-            return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
+        let mut vmlinux = Self::open_as(path, Role::Kernel)?;
+        if !vmlinux.has_debug_information() {
+            let (found, looked_for) = companion::debug_file(&vmlinux)?;
+            vmlinux.debug = found.map(Box::new);
+            vmlinux.looked_for = looked_for;
         }
+        Ok(vmlinux)
+    }
+
+    fn open_as(path: &Path, role: Role) -> Result<Self, GenerateError> {
+        let container::Opened { file, length } = container::open(path)?;
         let mut vmlinux = Self {
             path: path.to_owned(),
             file,
-            length: metadata.len(),
+            length,
             architecture: Architecture::X86_64,
             sections: Vec::new(),
             segments: Vec::new(),
+            debug: None,
+            looked_for: Vec::new(),
         };
-        let header = vmlinux.read_header()?;
+        let header = vmlinux.read_header(role)?;
         vmlinux.sections = vmlinux.read_sections(&header)?;
         let table_length = PROGRAM_HEADER_SIZE * u64::from(header.e_phnum);
         let table = vmlinux.read("the program header table", header.e_phoff, table_length)?;
@@ -112,12 +139,34 @@ impl Vmlinux {
         Ok(vmlinux)
     }
 
+    /// The file that has the debug information: this one, or the one that goes with it.
+    pub(super) fn with_debug_information(&self) -> &Self {
+        self.debug.as_deref().unwrap_or(self)
+    }
+
+    /// Where another file with the debug information was looked for in vain.
+    pub(super) fn looked_for(&self) -> &[PathBuf] {
+        &self.looked_for
+    }
+
+    /// The file that several share debug information in (`.gnu_debugaltlink`, as dwz makes it), if this one has such a link.
+    pub(super) fn supplementary(&self) -> Result<Option<Self>, GenerateError> {
+        companion::supplementary_file(self)
+    }
+
+    fn has_debug_information(&self) -> bool {
+        [".debug_info", ".zdebug_info"].iter().any(|name| {
+            self.section(name)
+                .is_some_and(|section| section.header.sh_type != section_header::SHT_NOBITS)
+        })
+    }
+
     /// What errors call the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    fn read_header(&mut self) -> Result<Header, GenerateError> {
+    fn read_header(&mut self, role: Role) -> Result<Header, GenerateError> {
         if self.length == 0 {
             return Err(GenerateError::Empty {
                 path: self.path.clone(),
@@ -135,6 +184,7 @@ impl Vmlinux {
             .map_err(|source| self.damaged("the ELF header", 0, source))?;
         self.architecture = self.check_architecture(&parsed)?;
         let kind = match parsed.e_type {
+            _ if role == Role::Companion => return Ok(parsed),
             header::ET_EXEC | header::ET_DYN => return Ok(parsed),
             // Its sections are not where the running kernel has them.
             header::ET_REL => "a relocatable object (a module?)",
@@ -202,45 +252,92 @@ impl Vmlinux {
         self.sections.iter().find(|section| section.name == name)
     }
 
-    /// The bytes of a section of the file; `None` where there is no such section or it has no bytes in the file.
+    /// The bytes of a section of the file, unpacked; `None` where there is no such section or it has no bytes in the file. `.debug_info`
+    /// finds `.zdebug_info` too.
     pub(super) fn section_bytes(&self, name: &str) -> Result<Option<Vec<u8>>, GenerateError> {
-        let Some(section) = self.section(name) else {
+        let old = name
+            .strip_prefix(".debug_")
+            .and_then(|rest| self.section(&format!(".zdebug_{rest}")));
+        let Some(section) = self.section(name).or(old) else {
             return Ok(None);
         };
         let header = &section.header;
         if header.sh_type == section_header::SHT_NOBITS {
             return Ok(None);
         }
-        if header.sh_flags & u64::from(section_header::SHF_COMPRESSED) != 0 {
-            return Err(GenerateError::CompressedSection {
-                section: name.to_owned(),
-            });
-        }
-        let what = format!("section {name}");
-        self.read(&what, header.sh_offset, header.sh_size).map(Some)
+        let bytes = self.read(
+            &format!("section {}", section.name),
+            header.sh_offset,
+            header.sh_size,
+        )?;
+        let unpacked = if header.sh_flags & u64::from(section_header::SHF_COMPRESSED) != 0 {
+            packed::unpack(&bytes)
+        } else if section.name.starts_with(".zdebug_") {
+            packed::unpack_old(&bytes)
+        } else {
+            Ok(bytes)
+        };
+        unpacked
+            .map(Some)
+            .map_err(|problem| self.unreadable_section(section, problem))
     }
 
-    /// The symbols of `.symtab`.
-    pub(super) fn symbol_table(&self) -> Result<SymbolTable, GenerateError> {
-        let no_symbols = || GenerateError::NoSymbols {
+    fn unreadable_section(&self, section: &Section, problem: SectionProblem) -> GenerateError {
+        GenerateError::UnreadableSection {
             path: self.path.clone(),
-        };
+            section: section.name.clone(),
+            offset: section.header.sh_offset,
+            problem,
+        }
+    }
+
+    /// The symbols of `.symtab`, which may be in the file with the debug information.
+    pub(super) fn symbol_table(&self) -> Result<SymbolTable, GenerateError> {
+        match (self.own_symbol_table()?, &self.debug) {
+            (Some(table), _) => Ok(table),
+            (None, Some(debug)) => debug.symbol_table(),
+            (None, None) => Err(GenerateError::NoSymbols {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    fn own_symbol_table(&self) -> Result<Option<SymbolTable>, GenerateError> {
         let is_table = |section: &&Section| section.header.sh_type == section_header::SHT_SYMTAB;
-        let table = self.sections.iter().find(is_table).ok_or_else(no_symbols)?;
-        let bytes = self.section_bytes(&table.name)?.ok_or_else(no_symbols)?;
+        let Some(table) = self.sections.iter().find(is_table) else {
+            return Ok(None);
+        };
+        let Some(bytes) = self.section_bytes(&table.name)? else {
+            return Ok(None);
+        };
         let count = bytes.len() / SYMBOL_SIZE as usize;
         let damaged = |source| self.damaged("the symbol table", table.header.sh_offset, source);
         let symbols = Sym::parse(&bytes, 0, count, CONTEXT).map_err(damaged)?;
-        let names = self
-            .sections
-            .get(table.header.sh_link as usize)
-            .ok_or_else(no_symbols)?;
+        let Some(names) = self.sections.get(table.header.sh_link as usize) else {
+            return Ok(None);
+        };
         let names = self.read(
             "the symbol names",
             names.header.sh_offset,
             names.header.sh_size,
         )?;
-        Ok(SymbolTable { symbols, names })
+        Ok(Some(SymbolTable { symbols, names }))
+    }
+
+    /// The section of a symbol of [`Self::symbol_table`], as it is in the image: a file with nothing but debug information numbers sections
+    /// as the image did before it was stripped, and has no bytes in them.
+    pub(super) fn section_of(&self, symbol: &Sym) -> Option<&Section> {
+        let has_symbols = |vmlinux: &Self| {
+            let mut sections = vmlinux.sections.iter();
+            sections.any(|section| section.header.sh_type == section_header::SHT_SYMTAB)
+        };
+        match &self.debug {
+            Some(debug) if !has_symbols(self) => {
+                let section = debug.sections.get(symbol.st_shndx)?;
+                self.section(&section.name).or(Some(section))
+            }
+            _ => self.sections.get(symbol.st_shndx),
+        }
     }
 
     /// Up to `limit` bytes of the image at a link address, as far as its section goes; `None` where the file has none.
@@ -288,7 +385,8 @@ impl Vmlinux {
             file_length: self.length,
         };
         let end = offset.checked_add(length);
-        if end.is_none_or(|end| end > self.length) {
+        // A file may have holes: its length alone is no reason to take that much memory.
+        if end.is_none_or(|end| end > self.length) || length > packed::MAX_LENGTH {
             return Err(truncated());
         }
         let mut bytes = vec![0; usize::try_from(length).map_err(|_| truncated())?];
