@@ -7,6 +7,7 @@ mod complain;
 mod console;
 mod interrupt;
 pub mod profile;
+mod progress;
 pub mod query;
 mod remote;
 pub mod target;

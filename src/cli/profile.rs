@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 
@@ -12,6 +13,7 @@ use crate::generate::{self, Options, ProfileText};
 use crate::report::Report;
 
 use super::complain::complain;
+use super::progress::shown;
 
 /// Something that was asked for could not be done.
 const FAILED: u8 = 1;
@@ -24,7 +26,7 @@ const WRONG_USAGE: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "nettlp-profile", version)]
 struct Arguments {
-    /// Uncompressed kernel with DWARF debug information, for example /usr/lib/debug/boot/vmlinux-$(uname -r)
+    /// Kernel with DWARF debug information, for example /usr/lib/debug/boot/vmlinux-$(uname -r); may be compressed, or in a Debian package
     #[arg(value_name = "VMLINUX")]
     vmlinux: PathBuf,
     /// Write to FILE, which is replaced only when the profile is complete
@@ -65,8 +67,12 @@ fn make(arguments: &Arguments) -> Result<(), Report> {
     let options = Options {
         types: arguments.types.clone(),
         symbols: arguments.symbols.clone(),
+        progress: Arc::default(),
     };
-    let profile = generate::from_vmlinux(&arguments.vmlinux, &options).map_err(|error| {
+    let made = shown(&options.progress, || {
+        generate::from_vmlinux(&arguments.vmlinux, &options)
+    });
+    let profile = made.map_err(|error| {
         let mut report = Report::from_error(&error);
         report.hints = error.hints();
         report

@@ -41,8 +41,8 @@ impl Item<'_> {
 pub(super) struct Catalogue<'a> {
     /// By space, then by written name.
     pub(super) items: Vec<Item<'a>>,
-    /// The shapes of the names that several types share, the one that keeps the name first.
-    shared: HashMap<Space, HashMap<String, Vec<u64>>>,
+    /// The shapes of the names that several types share, and their numbers.
+    shared: HashMap<Space, HashMap<String, HashMap<u64, u32>>>,
 }
 
 impl<'a> Catalogue<'a> {
@@ -63,7 +63,7 @@ impl<'a> Catalogue<'a> {
                 .then_with(|| a.definition.name.cmp(&b.definition.name));
             by_name.then_with(|| key(a).cmp(&key(b)))
         });
-        let mut shared: HashMap<Space, HashMap<String, Vec<u64>>> = HashMap::new();
+        let mut shared: HashMap<Space, HashMap<String, HashMap<u64, u32>>> = HashMap::new();
         let mut items: Vec<Item<'a>> = Vec::with_capacity(types.len());
         let mut previous_shape = 0;
         for found in types {
@@ -75,8 +75,8 @@ impl<'a> Catalogue<'a> {
                 let names = shared.entry(found.definition.space).or_default();
                 let shapes = names
                     .entry(found.definition.name.to_string())
-                    .or_insert_with(|| vec![previous_shape]);
-                shapes.push(found.shape);
+                    .or_insert_with(|| HashMap::from([(previous_shape, 1)]));
+                shapes.entry(found.shape).or_insert(number);
             }
             previous_shape = found.shape;
             items.push(Item {
@@ -131,10 +131,8 @@ impl<'a> Catalogue<'a> {
 
     fn number_of(&self, space: Space, name: &str, shape: u64) -> u32 {
         let shapes = self.shared.get(&space).and_then(|names| names.get(name));
-        let position = shapes.and_then(|shapes| shapes.iter().position(|known| *known == shape));
-        position.map_or(1, |position| {
-            u32::try_from(position).map_or(1, |position| position + 1)
-        })
+        let number = shapes.and_then(|shapes| shapes.get(&shape));
+        number.copied().unwrap_or(1)
     }
 
     /// The definition that keeps a name.

@@ -10,9 +10,12 @@ mod dwarf;
 mod elf;
 mod error;
 mod facts;
+mod progress;
 mod symbols;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_bombs;
 #[cfg(test)]
 mod tests_hostile;
 #[cfg(test)]
@@ -21,9 +24,11 @@ mod unpack;
 mod write;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use elf::SectionProblem;
 pub use error::{DwarfProblem, ForeignKind, GenerateError};
+pub use progress::Progress;
 pub use unpack::{Packing, UnpackError, unpack};
 pub use write::ProfileText;
 
@@ -38,6 +43,8 @@ pub struct Options {
     pub types: Vec<String>,
     /// If not empty: only these symbols.
     pub symbols: Vec<String>,
+    /// Told how far it is.
+    pub progress: Arc<Progress>,
 }
 
 /// Makes the profile of a vmlinux with DWARF debug information.
@@ -45,11 +52,14 @@ pub fn from_vmlinux(
     path: impl AsRef<Path>,
     options: &Options,
 ) -> Result<ProfileText, GenerateError> {
-    let vmlinux = Vmlinux::open(path.as_ref())?;
+    let vmlinux = Vmlinux::open_with(path.as_ref(), &options.progress)?;
     let table = vmlinux.symbol_table()?;
     let identity = facts::Identity::find(&vmlinux, &table)?;
+    options.progress.begin("reading", 0);
     let sections = dwarf::Sections::read(&vmlinux)?;
-    let collected = dwarf::collect(&sections, &symbols::declared_elsewhere(&table))?;
+    let declared = symbols::declared_elsewhere(&table);
+    let collected = dwarf::collect(&sections, &declared, &options.progress)?;
+    options.progress.begin("writing", 0);
     let mut catalogue = Catalogue::new(collected.types);
     let header = facts::header(&vmlinux, &table, &identity, &catalogue);
     let mut symbols = symbols::symbols(&vmlinux, &table, &collected.variables);

@@ -128,6 +128,7 @@ fn a_selection_holds_what_it_needs() {
     let options = Options {
         types: vec!["other".to_owned(), "enum sign".to_owned()],
         symbols: vec!["hidden_other".to_owned()],
+        ..Options::default()
     };
     let text = text_of(&fixture("dwarf5"), &options);
     let keys: Vec<&str> = text
@@ -158,6 +159,7 @@ fn a_selection_of_nothing_known_is_refused_with_the_nearest_name() {
     let options = |types: &str, symbols: &str| Options {
         types: types.split_terminator(',').map(str::to_owned).collect(),
         symbols: symbols.split_terminator(',').map(str::to_owned).collect(),
+        ..Options::default()
     };
     for (options, message, hint) in [
         (

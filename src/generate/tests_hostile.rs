@@ -268,3 +268,39 @@ fn no_flipped_bit_panics() {
         }
     }
 }
+
+#[test]
+fn no_random_damage_to_debug_information_does_more_than_an_error() {
+    let mut random = fastrand::Rng::with_seed(14);
+    for name in ["dwarf3", "dwarf4", "dwarf5", "types4", "types5", "clang5"] {
+        let bytes = bytes_of(name);
+        let elf = goblin::elf::Elf::parse(&bytes).unwrap_or_else(|error| panic!("{error}"));
+        let is_debug = |header: &&goblin::elf::SectionHeader| {
+            let name = elf.shdr_strtab.get_at(header.sh_name);
+            name.is_some_and(|name| name.starts_with(".debug_"))
+        };
+        let sections = elf.section_headers.iter().filter(is_debug);
+        let places: Vec<usize> = sections
+            .filter_map(|header| header.file_range())
+            .flatten()
+            .collect();
+        for _ in 0..250 {
+            let mut damaged = bytes.clone();
+            for _ in 0..random.usize(1..9) {
+                let place = places[random.usize(0..places.len())];
+                damaged[place] = match random.u32(0..4) {
+                    0 => 0,
+                    1 => 0xff,
+                    _ => random.u8(..),
+                };
+            }
+            if let Err(error) = make(&damaged) {
+                let told = error.to_string();
+                assert!(
+                    told.starts_with(".debug_") && told.contains("+0x"),
+                    "{told}"
+                );
+            }
+        }
+    }
+}

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::generate::definition::{Definition, Spelling};
 use crate::generate::error::GenerateError;
+use crate::generate::progress::Progress;
 
 use super::entry::{Kind, NOTHING, Owner};
 use super::graph::{Graph, Node};
@@ -66,16 +67,19 @@ struct Share<'a> {
 pub(in crate::generate) fn collect<'a>(
     sections: &'a Sections,
     declared: &HashSet<&[u8]>,
+    progress: &Progress,
 ) -> Result<Collected<'a>, GenerateError> {
     let units = Units::new(sections)?;
     let queue = Queue::default();
-    let shares = rayon::broadcast(|_| work(&units, declared, &queue));
+    progress.begin("collecting types", units.headers.len() as u64);
+    let shares = rayon::broadcast(|_| work(&units, declared, &queue, progress));
     if !queue.is_connected.load(Ordering::Relaxed) {
         return merge(shares);
     }
     drop(shares);
     let mut share = Share::default();
     let mut graph = Graph::new(&units, declared);
+    progress.begin("collecting types that units share", 0);
     graph.load_all()?;
     for unit in 0..units.headers.len() {
         share.take(&mut graph, unit, u32::try_from(unit).unwrap_or(NOTHING))?;
@@ -103,7 +107,12 @@ impl Default for Queue {
 }
 
 /// Reads units, each on its own, until there are none left.
-fn work<'a>(units: &Units<'a>, declared: &HashSet<&[u8]>, queue: &Queue) -> Share<'a> {
+fn work<'a>(
+    units: &Units<'a>,
+    declared: &HashSet<&[u8]>,
+    queue: &Queue,
+    progress: &Progress,
+) -> Share<'a> {
     let mut share = Share::default();
     let mut graph = Graph::new(units, declared);
     loop {
@@ -112,6 +121,7 @@ fn work<'a>(units: &Units<'a>, declared: &HashSet<&[u8]>, queue: &Queue) -> Shar
         if is_over || queue.is_connected.load(Ordering::Relaxed) {
             return share;
         }
+        progress.advance(1);
         let taken = match graph.load(unit) {
             Ok(false) => share.take(&mut graph, unit, 0),
             Ok(true) => {

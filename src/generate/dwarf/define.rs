@@ -1,14 +1,15 @@
 //! A type of the graph → its [`Definition`]: members flattened and placed, references spelled.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+
+use rustc_hash::FxHashMap;
 
 use crate::generate::definition::{Body, Definition, MemberDefinition, Spelling};
 use crate::generate::error::{DwarfProblem, GenerateError};
 use crate::profile::{BitField, Encoding};
 
 use super::entry::{Constant, Entry, Kind};
-use super::graph::{Graph, Node, space_of};
+use super::graph::{BYTES_AS_DEAR_AS_A_PART, Graph, Node, space_of};
 
 /// Members of one aggregate, those of anonymous ones inside included.
 const MAX_MEMBERS: usize = 1 << 16;
@@ -107,6 +108,7 @@ impl<'a> Graph<'_, 'a> {
                 continue;
             };
             *visits += 1;
+            self.spend(child, 1)?;
             if *visits > MAX_MEMBERS {
                 let problem = DwarfProblem::TooMany {
                     what: "members in a type",
@@ -199,6 +201,7 @@ impl<'a> Graph<'_, 'a> {
         let Some(entry) = self.entry(target).copied() else {
             return Ok(Spelling::Void);
         };
+        self.spend(target, 1 + entry.name.len() / BYTES_AS_DEAR_AS_A_PART)?;
         *budget = budget.saturating_sub(1);
         if *budget == 0 {
             return Err(self.error(target, DwarfProblem::TypeCycle));
@@ -308,16 +311,20 @@ fn constant(enumerator: &Entry<'_>, size: u64, is_signed: bool) -> i128 {
 
 /// Appends `#2` and so on to names that occur before: C has no such thing, but names are keys in a profile.
 fn distinguish<'a, T>(items: &mut [T], name: impl Fn(&mut T) -> &mut Cow<'a, str>) {
-    let mut seen: HashSet<Cow<'a, str>> = HashSet::with_capacity(items.len());
+    // The next number of each name.
+    let mut seen: FxHashMap<Cow<'a, str>, u32> = FxHashMap::default();
     for item in items {
         let name = name(item);
-        if seen.contains(name) {
-            let free = (2_u32..).map(|number| format!("{name}#{number}"));
-            if let Some(free) = free.into_iter().find(|free| !seen.contains(free.as_str())) {
-                *name = Cow::Owned(free);
+        if let Some(mut number) = seen.get(name).copied() {
+            let mut free = format!("{name}#{number}");
+            while seen.contains_key(free.as_str()) {
+                number += 1;
+                free = format!("{name}#{number}");
             }
+            seen.insert(name.clone(), number + 1);
+            *name = Cow::Owned(free);
         }
-        seen.insert(name.clone());
+        seen.insert(name.clone(), 2);
     }
 }
 

@@ -16,7 +16,14 @@ use super::units::Units;
 pub(super) const MAX_DEPTH: u32 = 200;
 
 /// Entries of all units together, where they must be held together.
-const MAX_ENTRIES: usize = 16 << 20;
+const MAX_ENTRIES: usize = 8 << 20;
+
+/// Members and parts of types' spellings that one processor makes of all units. A kernel has a few hundred thousand; but a few bytes of debug
+/// information can ask for thousands of each, again and again.
+const MAX_PARTS: usize = 8 << 20;
+
+/// Bytes of a name that count as one of them.
+pub(super) const BYTES_AS_DEAR_AS_A_PART: usize = 32;
 
 /// What anonymous types are called after, most telling first.
 const OWNERS: [Kind; 3] = [Kind::Typedef, Kind::Member, Kind::Variable];
@@ -36,6 +43,8 @@ pub(super) struct Graph<'u, 'a> {
     wanted: &'u HashSet<&'u [u8]>,
     /// One, or one for each unit.
     tables: Vec<UnitTable<'a>>,
+    /// How much has been made of all that was loaded, in parts of types.
+    spent: usize,
 }
 
 impl<'u, 'a> Graph<'u, 'a> {
@@ -45,6 +54,22 @@ impl<'u, 'a> Graph<'u, 'a> {
             units,
             wanted,
             tables: Vec::new(),
+            spent: 0,
+        }
+    }
+
+    /// Notes that some more is made, of an entry.
+    pub(super) fn spend(&mut self, node: Node, parts: usize) -> Result<(), GenerateError> {
+        self.spent = self.spent.saturating_add(parts);
+        match self.spent > MAX_PARTS {
+            true => Err(self.error(
+                node,
+                DwarfProblem::TooMany {
+                    what: "members and parts of types",
+                    limit: MAX_PARTS,
+                },
+            )),
+            false => Ok(()),
         }
     }
 

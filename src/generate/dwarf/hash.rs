@@ -10,7 +10,7 @@ use rustc_hash::FxHasher;
 use crate::generate::error::{DwarfProblem, GenerateError};
 
 use super::entry::{Constant, Entry, Kind};
-use super::graph::{Graph, MAX_DEPTH, Node};
+use super::graph::{BYTES_AS_DEAR_AS_A_PART, Graph, MAX_DEPTH, Node};
 
 /// What is being computed and must not be asked for: a type that needs it contains itself.
 const IN_PROGRESS: u64 = 1;
@@ -73,6 +73,7 @@ impl<'a> Graph<'_, 'a> {
             Kind::Opaque => Ok(hash(&[2])),
             _ if entry.name.is_empty() => {
                 let path = self.path(node).unwrap_or_default();
+                self.spend(node, path.len() / BYTES_AS_DEAR_AS_A_PART)?;
                 Ok(hash_name(seed, path.as_bytes()))
             }
             _ => Ok(hash_name(seed, entry.name)),
@@ -151,15 +152,17 @@ impl<'a> Graph<'_, 'a> {
         let mut hasher = FxHasher::default();
         hasher.write_u64(entry.kind as u64);
         hasher.write_u64(entry.size.unwrap_or(0));
-        for entry_index in node.entry.saturating_add(1)..entry.end {
+        let mut next = node.entry.saturating_add(1);
+        while next < entry.end {
             let child = Node {
                 slot: node.slot,
-                entry: entry_index,
+                entry: next,
             };
             let Some(member) = self.entry(child).copied() else {
-                continue;
+                break;
             };
-            // Types that are defined inside come between the members.
+            // What is below types that are defined inside is passed over.
+            next = member.end.max(next + 1);
             if member.parent != node.entry || member.kind != Kind::Member {
                 continue;
             }

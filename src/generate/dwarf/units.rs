@@ -21,6 +21,9 @@ pub(super) type Reader<'a> = EndianSlice<'a, LittleEndian>;
 /// More units than any kernel has.
 const MAX_UNITS: usize = 1 << 20;
 
+/// The longest name in bytes, those of source files included.
+const MAX_NAME: usize = 4096;
+
 /// The sections that types and variables are told by.
 const SECTIONS: [SectionId; 7] = [
     SectionId::DebugInfo,
@@ -277,7 +280,7 @@ impl<'u, 'a> Values<'u, 'a> {
     }
 
     /// The bytes of a string; empty where the attribute is none.
-    pub(super) fn text(&self, value: AttributeValue<Reader<'a>>) -> gimli::Result<&'a [u8]> {
+    pub(super) fn text(&self, value: AttributeValue<Reader<'a>>) -> Result<&'a [u8], DwarfProblem> {
         let string = match value {
             AttributeValue::String(string) => string,
             AttributeValue::DebugStrRef(offset) => self.dwarf.debug_str.get_str(offset)?,
@@ -291,7 +294,13 @@ impl<'u, 'a> Values<'u, 'a> {
             }
             _ => return Ok(&[]),
         };
-        Ok(string.slice())
+        match string.slice() {
+            name if name.len() <= MAX_NAME => Ok(name),
+            _ => Err(DwarfProblem::TooMany {
+                what: "bytes of a name",
+                limit: MAX_NAME,
+            }),
+        }
     }
 
     /// What an attribute refers to.

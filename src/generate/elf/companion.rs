@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::generate::error::GenerateError;
 use crate::generate::facts::build_id;
+use crate::generate::progress::Progress;
 
 use super::{Role, Vmlinux};
 
@@ -102,7 +103,7 @@ pub(super) fn supplementary_file(vmlinux: &Vmlinux) -> Result<Option<Vmlinux>, G
 /// A file that may be there.
 fn open(path: &Path) -> Result<Option<Vmlinux>, GenerateError> {
     match path.is_file() {
-        true => Vmlinux::open_as(path, Role::Companion).map(Some),
+        true => Vmlinux::open_as(path, Role::Companion, &Progress::default()).map(Some),
         false => Ok(None),
     }
 }

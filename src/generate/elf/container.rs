@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::generate::error::GenerateError;
+use crate::generate::progress::{Counted, Progress};
 use crate::generate::unpack::{MAX_DICTIONARY_KIB, MAX_ZSTD_WINDOW, Packing};
 
 /// A kernel with everything that can be built in has less than a quarter of this.
@@ -26,7 +27,7 @@ pub(super) struct Opened {
 }
 
 /// Opens a kernel, whatever it comes in.
-pub(super) fn open(path: &Path) -> Result<Opened, GenerateError> {
+pub(super) fn open(path: &Path, progress: &Progress) -> Result<Opened, GenerateError> {
     let unreadable = |source| GenerateError::Unreadable {
         path: path.to_owned(),
         source,
@@ -48,13 +49,19 @@ pub(super) fn open(path: &Path) -> Result<Opened, GenerateError> {
     let unpacker = Unpacker {
         path,
         limit: MAX_UNPACKED,
+        progress,
     };
     if start.starts_with(AR_MAGIC) {
         return unpacker.vmlinux_of_package(&opened);
     }
     match Packing::of(&start).filter(|packing| streams(*packing)) {
         Some(packing) => {
-            let reader = BufReader::with_capacity(BUFFER, &opened.file);
+            progress.begin(UNPACKING, opened.length);
+            let reader = Counted {
+                reader: &opened.file,
+                progress,
+            };
+            let reader = BufReader::with_capacity(BUFFER, reader);
             let content = decoder(packing, reader).map_err(|source| unpacker.damaged(source))?;
             unpacker.keep(content)
         }
@@ -99,6 +106,7 @@ struct Unpacker<'p> {
     path: &'p Path,
     /// Bytes.
     limit: u64,
+    progress: &'p Progress,
 }
 
 /// The start of an archive, of a member's header, and where it says what (`ar.h`).
@@ -107,7 +115,10 @@ const AR_HEADER: usize = 60;
 const AR_NAME: std::ops::Range<usize> = 0..16;
 const AR_SIZE: std::ops::Range<usize> = 48..58;
 
-impl Unpacker<'_> {
+/// What those who wait are told.
+const UNPACKING: &str = "unpacking";
+
+impl<'p> Unpacker<'p> {
     fn damaged(&self, source: io::Error) -> GenerateError {
         GenerateError::DamagedPacking {
             path: self.path.to_owned(),
@@ -161,7 +172,10 @@ impl Unpacker<'_> {
     }
 
     /// The bytes of the member that holds the files. Read by hand: its header is all that is needed, and no number in it is trusted.
-    fn data_of_package<'f>(&self, package: &'f Opened) -> Result<impl Read + 'f, GenerateError> {
+    fn data_of_package<'f>(
+        &self,
+        package: &'f Opened,
+    ) -> Result<impl Read + use<'f, 'p>, GenerateError> {
         let mut at = AR_MAGIC.len() as u64;
         let mut header = [0; AR_HEADER];
         loop {
@@ -181,7 +195,11 @@ impl Unpacker<'_> {
                 let mut file = &package.file;
                 file.seek(SeekFrom::Start(at))
                     .map_err(|source| self.damaged(source))?;
-                return Ok(file.take(size));
+                self.progress.begin(UNPACKING, size);
+                return Ok(Counted {
+                    reader: file.take(size),
+                    progress: self.progress,
+                });
             }
             // Members start at even offsets. A header has ten digits at most: this does not overflow.
             at += size + size % 2;

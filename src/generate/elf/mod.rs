@@ -24,6 +24,7 @@ use rayon::prelude::*;
 use crate::profile::Architecture;
 
 use super::error::{ForeignKind, GenerateError};
+use super::progress::Progress;
 
 pub use packed::SectionProblem;
 
@@ -106,8 +107,8 @@ impl SymbolTable {
 impl Vmlinux {
     /// Opens a file, unpacking it first where it is compressed or a Debian package, reads its headers, and finds the file that has its debug
     /// information, where that is another.
-    pub(super) fn open(path: &Path) -> Result<Self, GenerateError> {
-        let mut vmlinux = Self::open_as(path, Role::Kernel)?;
+    pub(super) fn open_with(path: &Path, progress: &Progress) -> Result<Self, GenerateError> {
+        let mut vmlinux = Self::open_as(path, Role::Kernel, progress)?;
         if !vmlinux.has_debug_information() {
             let (found, looked_for) = companion::debug_file(&vmlinux)?;
             vmlinux.debug = found.map(Box::new);
@@ -116,8 +117,8 @@ impl Vmlinux {
         Ok(vmlinux)
     }
 
-    fn open_as(path: &Path, role: Role) -> Result<Self, GenerateError> {
-        let container::Opened { file, length } = container::open(path)?;
+    fn open_as(path: &Path, role: Role, progress: &Progress) -> Result<Self, GenerateError> {
+        let container::Opened { file, length } = container::open(path, progress)?;
         let mut vmlinux = Self {
             path: path.to_owned(),
             file,
