@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 
-use crate::generate::{self, Options, ProfileText};
+use crate::generate::{self, Options, ProfileText, Source};
 use crate::report::Report;
 
 use super::complain::complain;
@@ -26,9 +26,22 @@ const WRONG_USAGE: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "nettlp-profile", version)]
 struct Arguments {
-    /// Kernel with DWARF debug information, for example /usr/lib/debug/boot/vmlinux-$(uname -r); may be compressed, or in a Debian package
+    /// The kernel: vmlinux with debug information or BTF, compressed or in a Debian package; /boot/vmlinuz-…; or BTF alone
+    /// (/sys/kernel/btf/vmlinux)
     #[arg(value_name = "VMLINUX")]
     vmlinux: PathBuf,
+    /// Which description of types to take; auto: DWARF where there is any, else BTF
+    #[arg(long, value_enum, value_name = "KIND", default_value = "auto")]
+    from: From,
+    /// Symbols from a System.map or from the text of /proc/kallsyms
+    #[arg(long, value_name = "FILE")]
+    system_map: Option<PathBuf>,
+    /// The kernel's BTF, for the BTF of a module
+    #[arg(long, value_name = "FILE")]
+    btf_base: Option<PathBuf>,
+    /// The text of the target's /proc/version, for BTF that comes without its kernel
+    #[arg(long, value_name = "FILE")]
+    banner: Option<PathBuf>,
     /// Write to FILE, which is replaced only when the profile is complete
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -38,6 +51,24 @@ struct Arguments {
     /// Only these symbols
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     symbols: Vec<String>,
+}
+
+/// Values of `--from`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum From {
+    Auto,
+    Dwarf,
+    Btf,
+}
+
+impl std::convert::From<From> for Source {
+    fn from(from: From) -> Self {
+        match from {
+            From::Auto => Self::Auto,
+            From::Dwarf => Self::Dwarf,
+            From::Btf => Self::Btf,
+        }
+    }
 }
 
 /// Runs the program with its arguments, the program's name first, and gives its exit status.
@@ -67,10 +98,14 @@ fn make(arguments: &Arguments) -> Result<(), Report> {
     let options = Options {
         types: arguments.types.clone(),
         symbols: arguments.symbols.clone(),
+        source: arguments.from.into(),
+        system_map: arguments.system_map.clone(),
+        btf_base: arguments.btf_base.clone(),
+        banner: arguments.banner.clone(),
         progress: Arc::default(),
     };
     let made = shown(&options.progress, || {
-        generate::from_vmlinux(&arguments.vmlinux, &options)
+        generate::from_file(&arguments.vmlinux, &options)
     });
     let profile = made.map_err(|error| {
         let mut report = Report::from_error(&error);

@@ -1,6 +1,7 @@
 //! A type as its source defines it, before names that several types share are told apart: what DWARF and BTF have in common.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::profile::{BitField, Encoding};
 
@@ -78,4 +79,19 @@ pub(super) enum Spelling<'a> {
         parameters: Vec<Spelling<'a>>,
         variadic: bool,
     },
+}
+
+/// Appends `#2` and so on to names that occur before: C has no such thing, but names are keys in a profile.
+pub(super) fn distinguish<'a, T>(items: &mut [T], name: impl Fn(&mut T) -> &mut Cow<'a, str>) {
+    let mut seen: HashSet<Cow<'a, str>> = HashSet::with_capacity(items.len());
+    for item in items {
+        let name = name(item);
+        if seen.contains(name) {
+            let free = (2_u32..).map(|number| format!("{name}#{number}"));
+            if let Some(free) = free.into_iter().find(|free| !seen.contains(free.as_str())) {
+                *name = Cow::Owned(free);
+            }
+        }
+        seen.insert(name.clone());
+    }
 }

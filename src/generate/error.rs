@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use super::elf::SectionProblem;
+use super::kallsyms::KallsymsProblem;
+use super::unpack::UnpackError;
+use super::vmlinuz::VmlinuzProblem;
 
 /// Why no profile can be made. Offsets are bytes from the start of the file, or of the section that is named.
 #[derive(Debug, thiserror::Error)]
@@ -162,6 +165,96 @@ pub enum GenerateError {
         /// What is wrong there.
         problem: DwarfProblem,
     },
+    /// BTF that cannot be read.
+    #[error(".BTF{}{}: {problem}", offset.map_or(String::new(), |offset| format!("+{offset:#x}")), number.map_or(String::new(), |number| format!(" type {number}")))]
+    Btf {
+        /// Bytes from its start, where that is known.
+        offset: Option<u64>,
+        /// The number of the type, where that is known.
+        number: Option<u32>,
+        /// What is wrong there.
+        problem: BtfProblem,
+    },
+    /// No BTF.
+    #[error("{} has no BTF (section .BTF)", path.display())]
+    NoBtf {
+        /// The file, or the target.
+        path: PathBuf,
+    },
+    /// A compressed file that does not unpack.
+    #[error("{} cannot be unpacked", path.display())]
+    Packed {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: UnpackError,
+    },
+    /// A kernel that boots, but does not unpack.
+    #[error("{} cannot be unpacked", path.display())]
+    Vmlinuz {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: VmlinuzProblem,
+    },
+    /// An image without symbols of its own.
+    #[error("{} has no symbols of its own: {problem}", path.display())]
+    NoKallsyms {
+        /// The file, or the target.
+        path: PathBuf,
+        /// What was looked for.
+        problem: KallsymsProblem,
+    },
+    /// An image or a list that has functions, but no variables.
+    #[error("{} has {count} symbols, but no `{symbol}`: it lists functions only", path.display())]
+    FunctionsOnly {
+        /// The file, or the target.
+        path: PathBuf,
+        /// What is missing.
+        symbol: &'static str,
+        /// How many symbols there are.
+        count: usize,
+    },
+    /// Symbols that are not those of the image.
+    #[error("{}: its symbols are not those of this image: `{symbol}` should be at {address:#x}", path.display())]
+    OtherKernel {
+        /// The file, or the target.
+        path: PathBuf,
+        /// What was looked for.
+        symbol: &'static str,
+        /// Where the symbols say that it is.
+        address: u64,
+    },
+    /// A list of symbols that is none.
+    #[error("{}:{line}: expected `address letter name`, found `{text}`", path.display())]
+    BadSymbolList {
+        /// The file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What it says.
+        text: String,
+    },
+    /// A list of symbols whose addresses the kernel did not show.
+    #[error("{}: every address is zero", path.display())]
+    HiddenAddresses {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Raw BTF, and no list of symbols.
+    #[error("{} is BTF only: it has no symbols", path.display())]
+    NoSymbolList {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing says which kernel it is.
+    #[error("{} does not say which kernel it is from", path.display())]
+    NoBanner {
+        /// The file.
+        path: PathBuf,
+    },
     /// `--types` names a type that the kernel lacks.
     #[error("no type `{name}`")]
     UnknownType {
@@ -251,6 +344,60 @@ pub enum DwarfProblem {
     ImpossiblePlace,
 }
 
+/// What is wrong with BTF.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BtfProblem {
+    /// It begins with something else.
+    #[error("not BTF: it begins with {0:#06x}, not 0xeb9f")]
+    NotBtf(u16),
+    /// It is of a machine with the other order of bytes.
+    #[error("big-endian BTF, of a machine that nothing else here could read")]
+    BigEndian,
+    /// Another version of the format.
+    #[error("version {0} of BTF, only 1 is known")]
+    Version(u8),
+    /// It ends too early.
+    #[error("{what} does not end within {length:#x} bytes")]
+    Truncated {
+        /// What.
+        what: &'static str,
+        /// Bytes that there are.
+        length: usize,
+    },
+    /// The header points outside.
+    #[error("the header says that {what} are outside the data")]
+    OutsideData {
+        /// What.
+        what: &'static str,
+    },
+    /// A kind of type that this program is too old for.
+    #[error("kind {0} of type, which is not known")]
+    UnknownKind(usize),
+    /// A name outside the strings.
+    #[error("a name at {0:#x}, outside the strings")]
+    BadName(u32),
+    /// The same, where there is no base.
+    #[error("a name outside the strings: this may be split BTF, of a module")]
+    SplitOrBadName,
+    /// A reference to a type that does not exist.
+    #[error("type {0} does not exist")]
+    DanglingReference(u32),
+    /// A type that contains itself.
+    #[error("a type contains itself, or types nest too deeply")]
+    TypeCycle,
+    /// More than any kernel has, and than can be held.
+    #[error("more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many are taken.
+        limit: usize,
+    },
+    /// A bit field that reaches beyond 128 bits.
+    #[error("a member at an impossible place")]
+    ImpossiblePlace,
+}
+
 impl GenerateError {
     /// What a person can do about it, where there is something.
     pub fn hints(&self) -> Vec<String> {
@@ -260,6 +407,16 @@ impl GenerateError {
                 return vec![dbg.to_owned(), listed(looked_for)];
             }
             Self::NoDwarf { .. } | Self::NoSymbols { .. } => dbg.to_owned(),
+            Self::NoBtf { .. } => format!("the kernel was built without CONFIG_DEBUG_INFO_BTF: {dbg}"),
+            Self::NoKallsyms { .. } => "the kernel may be built without CONFIG_KALLSYMS: pass its list of symbols with --system-map /boot/System.map-…".to_owned(),
+            Self::FunctionsOnly { .. } => format!("a kernel built without CONFIG_KALLSYMS_ALL lists functions only; pass its whole list with --system-map /boot/System.map-… (Debian: in linux-image-…-dbg), or {dbg}"),
+            Self::OtherKernel { .. } => "pass the System.map of the same build".to_owned(),
+            Self::BadSymbolList { .. } => "--system-map takes a System.map or the text of /proc/kallsyms; Debian's /boot/System.map-… only says where the real one is: in linux-image-…-dbg".to_owned(),
+            Self::HiddenAddresses { .. } => "read /proc/kallsyms as root, with kernel.kptr_restrict below 2".to_owned(),
+            Self::NoSymbolList { .. } => "pass the kernel's symbols: --system-map /boot/System.map-$(uname -r), or the text of /proc/kallsyms read as root".to_owned(),
+            Self::NoBanner { .. } => "pass the text of the target's /proc/version: --banner FILE".to_owned(),
+            Self::Btf { problem: BtfProblem::SplitOrBadName, .. } => "pass the kernel's BTF as base: --btf-base /sys/kernel/btf/vmlinux".to_owned(),
+            Self::Packed { .. } | Self::Vmlinuz { .. } | Self::Btf { .. } => "the file may have been copied or downloaded incompletely: compare its size or checksum with the original".to_owned(),
             Self::NotElf { kind: ForeignKind::BootImage, .. } => dbg.to_owned(),
             Self::NotElf { kind: ForeignKind::DebianPackage, .. } => "unpack it and pass the vmlinux inside".to_owned(),
             Self::NotElf { kind: ForeignKind::Compressed, .. } => "decompress it first".to_owned(),

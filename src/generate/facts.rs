@@ -76,7 +76,10 @@ pub(super) fn header(
         constants: Constants {
             text_link_address: text,
             text_physical_address: text.and_then(|text| vmlinux.physical_address(text)),
-            thread_size: thread_size(symbols, catalogue),
+            thread_size: thread_size(
+                |name| symbols.find(name.as_bytes()).map(|symbol| symbol.st_value),
+                catalogue,
+            ),
             percpu: percpu_base(vmlinux, symbols),
         },
     }
@@ -84,18 +87,20 @@ pub(super) fn header(
 
 /// Symbols around the first task's stack, which is `THREAD_SIZE` long (include/asm-generic/vmlinux.lds.h, `INIT_TASK_DATA`; renamed in
 /// Linux 6.10).
-const STACK_BOUNDS: [(&[u8], &[u8]); 2] = [
-    (b"__start_init_stack", b"__end_init_stack"),
-    (b"__start_init_task", b"__end_init_task"),
+const STACK_BOUNDS: [(&str, &str); 2] = [
+    ("__start_init_stack", "__end_init_stack"),
+    ("__start_init_task", "__end_init_task"),
 ];
 
 /// Bytes of a kernel stack. `union thread_union` (include/linux/sched.h) is as long, but only in the debug information where a unit
 /// uses it.
-fn thread_size(symbols: &SymbolTable, catalogue: &Catalogue<'_>) -> Option<u64> {
-    let around_stack = STACK_BOUNDS.iter().find_map(|(start, end)| {
-        let start = symbols.find(start)?.st_value;
-        symbols.find(end)?.st_value.checked_sub(start)
-    });
+pub(super) fn thread_size(
+    find: impl Fn(&str) -> Option<u64>,
+    catalogue: &Catalogue<'_>,
+) -> Option<u64> {
+    let around_stack = STACK_BOUNDS
+        .iter()
+        .find_map(|(start, end)| find(end)?.checked_sub(find(start)?));
     let size = around_stack.or_else(
         || match catalogue.find(Space::Union, "thread_union")?.body {
             Body::Aggregate { size, .. } => Some(size),
@@ -126,20 +131,22 @@ pub(super) fn build_id(vmlinux: &Vmlinux) -> Result<Option<String>, GenerateErro
             continue;
         }
         let bytes = vmlinux.section_bytes(&section.name)?.unwrap_or_default();
-        let notes = NoteDataIterator {
-            data: &bytes,
-            size: bytes.len(),
-            offset: 0,
-            ctx: (4, CONTEXT),
-        };
-        // A note that cannot be read ends the search in its section: the build ID is worth having, not worth failing for.
-        for note in notes.map_while(Result::ok) {
-            if note.n_type == NT_GNU_BUILD_ID && note.name == "GNU" {
-                return Ok(Some(
-                    note.desc.iter().map(|byte| format!("{byte:02x}")).collect(),
-                ));
-            }
+        if let Some(build_id) = build_id_of_notes(&bytes) {
+            return Ok(Some(build_id));
         }
     }
     Ok(None)
+}
+
+/// The build ID among ELF notes. A note that cannot be read ends the search: the build ID is worth having, not worth failing for.
+pub(super) fn build_id_of_notes(bytes: &[u8]) -> Option<String> {
+    let mut notes = NoteDataIterator {
+        data: bytes,
+        size: bytes.len(),
+        offset: 0,
+        ctx: (4, CONTEXT),
+    }
+    .map_while(Result::ok);
+    let note = notes.find(|note| note.n_type == NT_GNU_BUILD_ID && note.name == "GNU")?;
+    Some(note.desc.iter().map(|byte| format!("{byte:02x}")).collect())
 }

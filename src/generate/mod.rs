@@ -1,15 +1,21 @@
-//! vmlinux → layout profile.
+//! vmlinux, vmlinuz, BTF, or the image in a target's memory → layout profile.
 //!
 //! What it promises: every named type with all its members, every symbol, and the same bytes for the same input; an error that says
 //! where and what to do for any other file, and memory in proportion to the sections that are read. What it refuses to know: what the
 //! types are for.
 
+mod btf;
 mod catalogue;
 mod definition;
 mod dwarf;
 mod elf;
 mod error;
 mod facts;
+mod from_btf;
+mod image;
+mod kallsyms;
+mod listed;
+mod live;
 mod progress;
 mod symbols;
 #[cfg(test)]
@@ -21,15 +27,21 @@ mod tests_hostile;
 #[cfg(test)]
 mod tests_wrapped;
 mod unpack;
+mod vmlinuz;
 mod write;
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use elf::SectionProblem;
-pub use error::{DwarfProblem, ForeignKind, GenerateError};
+pub use error::{BtfProblem, DwarfProblem, ForeignKind, GenerateError};
+pub use kallsyms::KallsymsProblem;
+pub use live::{LiveImage, LiveProfile};
 pub use progress::Progress;
 pub use unpack::{Packing, UnpackError, unpack};
+pub use vmlinuz::VmlinuzProblem;
 pub use write::ProfileText;
 
 use catalogue::Catalogue;
@@ -45,6 +57,65 @@ pub struct Options {
     pub symbols: Vec<String>,
     /// Told how far it is.
     pub progress: Arc<Progress>,
+    /// Which description of types is taken.
+    pub source: Source,
+    /// Symbols from a System.map or the text of /proc/kallsyms instead of those in the file.
+    pub system_map: Option<PathBuf>,
+    /// What split BTF, that of a module, builds on.
+    pub btf_base: Option<PathBuf>,
+    /// A file with the text of the kernel's /proc/version, for BTF that comes without the kernel.
+    pub banner: Option<PathBuf>,
+}
+
+/// Which description of types is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// DWARF where there is any, else BTF.
+    #[default]
+    Auto,
+    /// DWARF.
+    Dwarf,
+    /// BTF.
+    Btf,
+}
+
+/// Makes the profile of any file that holds a kernel or its types: what it is, is told by its first bytes.
+pub fn from_file(path: impl AsRef<Path>, options: &Options) -> Result<ProfileText, GenerateError> {
+    let path = path.as_ref();
+    if options.source == Source::Dwarf {
+        return from_vmlinux(path, options);
+    }
+    let mut start = Vec::new();
+    let unreadable = |source| GenerateError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(1024)
+        .read_to_end(&mut start)
+        .map_err(unreadable)?;
+    if start.starts_with(b"\x9f\xeb") || start.starts_with(b"\xeb\x9f") {
+        return from_btf::from_raw(path, options);
+    }
+    if vmlinuz::is_vmlinuz(&start) {
+        return from_btf::from_packed(path, options);
+    }
+    let is_elf = start.starts_with(b"\x7fELF");
+    if options.source == Source::Auto {
+        let found = from_vmlinux(path, options);
+        match found {
+            Err(GenerateError::NoDwarf { .. } | GenerateError::NoSymbols { .. }) => {}
+            Err(GenerateError::NotElf {
+                kind: ForeignKind::Compressed,
+                ..
+            }) => {}
+            found => return found,
+        }
+    }
+    match is_elf {
+        true => from_btf::from_elf(path, options),
+        false => from_btf::from_packed(path, options),
+    }
 }
 
 /// Makes the profile of a vmlinux with DWARF debug information.
