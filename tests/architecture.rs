@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const MOST_LINES: usize = 500;
 
 /// Outside crates that only some rooms may use. Crates that are not here (thiserror, rustc_hash, memchr) are free.
-const CRATES: [(&str, &[&str]); 30] = [
+const CRATES: [(&str, &[&str]); 31] = [
     ("strsim", &["report"]),
     ("goblin", &["memory", "generate"]),
     ("memmap2", &["memory", "generate", "profile"]),
@@ -43,6 +43,7 @@ const CRATES: [(&str, &[&str]); 30] = [
     ("unicode_width", &["render", "repl"]),
     ("rustyline", &["repl"]),
     ("clap", &["cli"]),
+    ("indicatif", &["cli"]),
     ("signal_hook", &["cli", "repl"]),
 ];
 

@@ -6,6 +6,7 @@ mod bench_json;
 mod complain;
 mod console;
 mod interrupt;
+mod live;
 pub mod profile;
 mod progress;
 pub mod query;

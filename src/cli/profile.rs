@@ -9,11 +9,16 @@ use std::sync::Arc;
 
 use clap::Parser;
 
-use crate::generate::{self, Options, ProfileText, Source};
+use crate::generate::{self, Options, Source};
 use crate::report::Report;
 
 use super::complain::complain;
+use super::live;
 use super::progress::shown;
+use super::target::TargetArguments;
+
+/// What the program calls itself in messages.
+const PROGRAM: &str = "nettlp-profile";
 
 /// Something that was asked for could not be done.
 const FAILED: u8 = 1;
@@ -28,8 +33,15 @@ const WRONG_USAGE: u8 = 2;
 struct Arguments {
     /// The kernel: vmlinux with debug information or BTF, compressed or in a Debian package; /boot/vmlinuz-…; or BTF alone
     /// (/sys/kernel/btf/vmlinux)
-    #[arg(value_name = "VMLINUX")]
-    vmlinux: PathBuf,
+    #[arg(
+        value_name = "VMLINUX",
+        required_unless_present = "live",
+        conflicts_with = "live"
+    )]
+    vmlinux: Option<PathBuf>,
+    /// Make the profile of the kernel that runs in the target's memory, of which nothing need be known
+    #[arg(long)]
+    live: bool,
     /// Which description of types to take; auto: DWARF where there is any, else BTF
     #[arg(long, value_enum, value_name = "KIND", default_value = "auto")]
     from: From,
@@ -51,6 +63,8 @@ struct Arguments {
     /// Only these symbols
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     symbols: Vec<String>,
+    #[command(flatten)]
+    target: TargetArguments,
 }
 
 /// Values of `--from`.
@@ -88,7 +102,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match make(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(report) => {
-            complain("nettlp-profile", &report);
+            complain(PROGRAM, &report);
             FAILED.into()
         }
     }
@@ -104,19 +118,44 @@ fn make(arguments: &Arguments) -> Result<(), Report> {
         banner: arguments.banner.clone(),
         progress: Arc::default(),
     };
+    let Some(vmlinux) = &arguments.vmlinux else {
+        return live_profile(arguments, &options);
+    };
     let made = shown(&options.progress, || {
-        generate::from_file(&arguments.vmlinux, &options)
+        generate::from_file(vmlinux, &options)
     });
     let profile = made.map_err(|error| {
         let mut report = Report::from_error(&error);
         report.hints = error.hints();
         report
     })?;
+    write(arguments, &|out| profile.write_to(out))
+}
+
+/// What puts a profile into a file or a pipe.
+type Put<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
+
+fn live_profile(arguments: &Arguments, options: &Options) -> Result<(), Report> {
+    let no_demo = || {
+        Err(Report::error("--live needs a target")
+            .with_hint("name an adapter (-r IP) or an image (--image FILE)"))
+    };
+    let mut target = arguments.target.open(&no_demo)?;
+    let name = target.origin.to_string();
+    let tell = |report: &Report| complain(PROGRAM, report);
+    let made = live::make(&mut target.memory, &name, options, &tell)?;
+    if let Some(recording) = target.recording {
+        recording.finish().map_err(|error| error.report())?;
+    }
+    write(arguments, &|out| out.write_all(made.text.as_bytes()))
+}
+
+fn write(arguments: &Arguments, put: &Put<'_>) -> Result<(), Report> {
     match &arguments.output {
-        Some(path) => write_file(&profile, path).map_err(|error| {
+        Some(path) => write_file(put, path).map_err(|error| {
             Report::error(format!("cannot write {}", path.display())).with_note(error.to_string())
         }),
-        None => match write_to(&profile, io::stdout().lock()) {
+        None => match write_to(put, io::stdout().lock()) {
             // Whoever reads the output has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result.map_err(|error| {
@@ -127,15 +166,15 @@ fn make(arguments: &Arguments) -> Result<(), Report> {
 }
 
 /// Writes beside the file first: a profile that exists is whole. What is not a regular file (a pipe, a terminal) is written to directly.
-fn write_file(profile: &ProfileText, path: &Path) -> io::Result<()> {
+fn write_file(put: &Put<'_>, path: &Path) -> io::Result<()> {
     if path.exists() && !path.metadata()?.is_file() {
-        return write_to(profile, fs::File::create(path)?);
+        return write_to(put, fs::File::create(path)?);
     }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let beside = path.with_file_name(name);
     let written = fs::File::create(&beside)
-        .and_then(|file| write_to(profile, file))
+        .and_then(|file| write_to(put, file))
         .and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // The first error is the one to tell.
@@ -144,8 +183,8 @@ fn write_file(profile: &ProfileText, path: &Path) -> io::Result<()> {
     written
 }
 
-fn write_to(profile: &ProfileText, out: impl Write) -> io::Result<()> {
+fn write_to(put: &Put<'_>, out: impl Write) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, out);
-    profile.write_to(&mut out)?;
+    put(&mut out)?;
     out.flush()
 }

@@ -14,14 +14,16 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::generate;
 use crate::render::{self, Format};
 use crate::repl;
 use crate::report::{Report, SourceText};
-use crate::session::{Session, SessionOptions, Status};
+use crate::session::{Session, SessionOptions, Status, names_layout};
 
 use super::adapter::OpenDemo;
 use super::console::{Console, StatisticsForm, wants_color};
 use super::interrupt;
+use super::live;
 use super::target::{Origin, Target, TargetArguments};
 
 /// What the program calls itself in messages.
@@ -139,9 +141,10 @@ pub fn main(demo: &Demo<'_>) -> ExitCode {
 impl QueryArguments {
     fn run(&self, demo: &Demo<'_>) -> Result<Status, Refusal> {
         let script = self.script().map_err(wrong)?;
-        let target = self.open_target(demo).map_err(wrong)?;
+        let mut target = self.open_target(demo).map_err(wrong)?;
+        let made = self.live_profile(&mut target)?;
         let recording = target.recording.clone();
-        let mut session = Session::open(self.session_options(target, demo))?;
+        let mut session = Session::open(self.session_options(target, demo, made))?;
         let mut console = Console::new(self.output, self.statistics_form(script.is_some()));
         let cancel = session.cancel_flag();
         let patience = if script.is_some() {
@@ -210,13 +213,32 @@ impl QueryArguments {
         self.target.open(demo.memory)
     }
 
-    fn session_options(&self, target: Target, demo: &Demo<'_>) -> SessionOptions {
+    /// The profile of a target for which none is named, made of its memory; `None` where one is named or built in.
+    fn live_profile(&self, target: &mut Target) -> Result<Option<String>, Refusal> {
+        let is_whole = matches!(target.origin, Origin::Adapter(_) | Origin::Image(_));
+        if !is_whole || names_layout(&self.profiles) {
+            return Ok(None);
+        }
+        let name = target.origin.to_string();
+        let options = generate::Options::default();
+        let made = live::make(&mut target.memory, &name, &options, &tell);
+        made.map(|made| Some(made.text))
+            .map_err(|report| (report, Status::NoTarget))
+    }
+
+    fn session_options(
+        &self,
+        target: Target,
+        demo: &Demo<'_>,
+        made: Option<String>,
+    ) -> SessionOptions {
         let is_demo = matches!(target.origin, Origin::Demo { .. });
+        let made = made.map(|text| Cow::Owned(text.into_bytes()));
         SessionOptions {
             memory: target.memory,
             target: target.origin.to_string(),
             profiles: self.profiles.clone(),
-            built_in_profile: if is_demo { (demo.profile)() } else { None },
+            built_in_profile: if is_demo { (demo.profile)() } else { made },
             variables: self.variables.clone(),
             ram: None,
         }

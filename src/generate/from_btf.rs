@@ -13,9 +13,9 @@ use super::catalogue::Catalogue;
 use super::dwarf::Variable;
 use super::elf::Vmlinux;
 use super::error::GenerateError;
-use super::facts::{self, Identity};
+use super::facts::{self, Identity, PERCPU_SECTION};
 use super::image::{Image, Symbols};
-use super::listed::SymbolList;
+use super::listed::{self, SymbolList};
 use super::symbols::{self, SymbolLine};
 use super::vmlinuz;
 use super::write::ProfileText;
@@ -73,17 +73,16 @@ pub(super) fn from_elf(path: &Path, options: &Options) -> Result<ProfileText, Ge
     })?;
     let records = Table::parse(&bytes, None)?;
     let collected = btf::collect(&records)?;
-    // BTF tells variables by name only; the symbol table tells where they are.
-    let variables: Vec<Variable<'_>> = collected
-        .variables
-        .iter()
-        .map(|(name, ty)| Variable {
-            name,
-            address: table.find(name).map(|symbol| symbol.st_value),
-            ty: ty.clone(),
-            place: (0, 0),
-        })
-        .collect();
+    // BTF tells where per-CPU variables are, and of others only the names.
+    let percpu = vmlinux.section(PERCPU_SECTION);
+    let percpu = percpu.map_or(0, |section| section.header.sh_addr);
+    let typed = collected.variables.iter().map(|variable| Variable {
+        name: variable.name,
+        address: variable.percpu.map(|place| percpu.wrapping_add(place)),
+        ty: variable.ty.clone(),
+        place: (0, 0),
+    });
+    let variables: Vec<Variable<'_>> = typed.collect();
     let identity = Identity::find(&vmlinux, &table)?;
     let catalogue = Catalogue::new(collected.types);
     let mut header = facts::header(&vmlinux, &table, &identity, &catalogue);
@@ -145,7 +144,10 @@ pub(super) fn from_image(
         banner: symbols.banner,
         build_id: symbols.build_id,
         text,
-        text_physical: text.and_then(|text| image.physical_address(text)),
+        text_physical: text.and_then(|text| {
+            let told = image.physical_address(text);
+            told.or_else(|| listed::linked_physical(image.architecture, text))
+        }),
         percpu: symbols.list.percpu_base(),
     };
     from_parts(bytes, None, facts, &symbols.list, options)
@@ -177,7 +179,7 @@ pub(super) fn from_raw(path: &Path, options: &Options) -> Result<ProfileText, Ge
         banner: banner(path, options)?,
         build_id: None,
         text: Some(linked),
-        text_physical: None,
+        text_physical: listed::linked_physical(Architecture::X86_64, linked),
         percpu: list.percpu_base(),
     };
     from_parts(&bytes, base.as_deref(), facts, &list, options)

@@ -52,8 +52,6 @@ pub(super) struct Symbols {
     pub(super) list: SymbolList<'static>,
     pub(super) banner: String,
     pub(super) build_id: Option<String>,
-    /// Virtual address minus link address.
-    pub(super) slide: u64,
     /// Bytes from the start of the piece to `_text`; may be "negative".
     pub(super) text: u64,
 }
@@ -163,7 +161,15 @@ impl<'a> Image<'a> {
     }
 
     /// Symbols from elsewhere, for an image whose own table lacks some.
-    pub(super) fn symbols_of(&self, list: SymbolList<'static>) -> Result<Symbols, GenerateError> {
+    pub(super) fn symbols_of(
+        &self,
+        mut list: SymbolList<'static>,
+    ) -> Result<Symbols, GenerateError> {
+        // /proc/kallsyms has addresses as KASLR has moved them.
+        let first = self.pieces.first().and_then(|piece| piece.address);
+        if let (Some(first), Some(text)) = (first, list.find("_text")) {
+            list.move_by(first.wrapping_sub(text));
+        }
         let banner = self.required(&list, "linux_banner")?;
         let holds = |piece: &&Piece<'_>| {
             piece
@@ -214,7 +220,10 @@ impl<'a> Image<'a> {
         let banner = at(banner_at).and_then(|at| piece.bytes.get(at..));
         let banner = banner.and_then(banner_in).ok_or_else(other)?;
         let text = list.find("_text").ok_or_else(other)?;
-        let linked = list.linked_text().ok_or_else(other)?;
+        let linked = match piece.address {
+            Some(_) => text,
+            None => list.linked_text().ok_or_else(other)?,
+        };
         let notes = list.find("__start_notes").zip(list.find("__stop_notes"));
         let notes = notes.and_then(|(from, to)| {
             let length = to.checked_sub(from).filter(|length| *length < MAX_NOTES)?;
@@ -229,7 +238,6 @@ impl<'a> Image<'a> {
             list,
             banner,
             build_id,
-            slide: text.wrapping_sub(linked),
             text: text.wrapping_sub(start),
         })
     }

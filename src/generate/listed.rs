@@ -7,8 +7,9 @@ use std::path::Path;
 
 use rustc_hash::FxHashMap;
 
-use crate::profile::{PercpuBase, SymbolKind};
+use crate::profile::{Architecture, PercpuBase, SymbolKind};
 
+use super::btf::Variable;
 use super::definition::Spelling;
 use super::error::GenerateError;
 use super::symbols::SymbolLine;
@@ -19,6 +20,14 @@ const LOWEST_IMAGE_ADDRESS: u64 = 0x100_0000;
 const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 /// Bytes from there to `_text` unless `CONFIG_PHYSICAL_START` is changed.
 const PHYSICAL_START: u64 = 0x100_0000;
+
+/// The physical address that an image is linked for, where its link address tells.
+pub(super) fn linked_physical(architecture: Architecture, text: u64) -> Option<u64> {
+    match architecture {
+        Architecture::X86_64 => text.checked_sub(START_KERNEL_MAP),
+        Architecture::Aarch64 => None,
+    }
+}
 
 /// A symbol of a list. The letter is that of nm(1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +49,7 @@ pub(super) struct SymbolList<'a> {
 struct Bounds {
     percpu: Option<(u64, u64)>,
     read_only: Option<(u64, u64)>,
+    data: Option<(u64, u64)>,
 }
 
 impl<'a> SymbolList<'a> {
@@ -156,11 +166,9 @@ impl<'a> SymbolList<'a> {
     }
 
     /// The symbols of a profile, by name; those of one name are numbered as [`super::symbols::symbols`] does.
-    pub(super) fn lines<'t>(
-        &self,
-        types: &'t FxHashMap<&[u8], Spelling<'t>>,
-    ) -> Vec<SymbolLine<'t>> {
+    pub(super) fn lines<'t>(&self, variables: &'t [Variable<'t>]) -> Vec<SymbolLine<'t>> {
         let bounds = self.bounds();
+        let types = VariableTypes::new(variables, self.find("__per_cpu_start").unwrap_or(0));
         let mut sorted: Vec<&Listed<'_>> = self
             .symbols
             .iter()
@@ -193,7 +201,7 @@ impl<'a> SymbolList<'a> {
                 address: symbol.address,
                 size: 0,
                 kind,
-                ty: types.get(symbol.name.as_bytes()).filter(|_| is_data),
+                ty: types.of(symbol).filter(|_| is_data),
             });
         }
         lines.sort_by(|a, b| a.name.cmp(&b.name));
@@ -206,7 +214,44 @@ impl<'a> SymbolList<'a> {
         Bounds {
             percpu: between("__per_cpu_start", "__per_cpu_end"),
             read_only: between("__start_rodata", "__end_rodata"),
+            data: between("_sdata", "_edata"),
         }
+    }
+}
+
+/// The types of variables, by what symbols are matched with.
+struct VariableTypes<'t> {
+    /// By name; `None` where several have it.
+    by_name: FxHashMap<&'t [u8], Option<&'t Spelling<'t>>>,
+    /// Per-CPU ones by address.
+    by_address: FxHashMap<(&'t [u8], u64), &'t Spelling<'t>>,
+}
+
+impl<'t> VariableTypes<'t> {
+    fn new(variables: &'t [Variable<'t>], percpu: u64) -> Self {
+        let mut types = Self {
+            by_name: FxHashMap::default(),
+            by_address: FxHashMap::default(),
+        };
+        for variable in variables {
+            if let Some(place) = variable.percpu {
+                let address = percpu.wrapping_add(place);
+                types
+                    .by_address
+                    .insert((variable.name, address), &variable.ty);
+            }
+            let known = types.by_name.entry(variable.name);
+            known
+                .and_modify(|ty| *ty = None)
+                .or_insert(Some(&variable.ty));
+        }
+        types
+    }
+
+    fn of(&self, symbol: &Listed<'_>) -> Option<&'t Spelling<'t>> {
+        let name = symbol.name.as_bytes();
+        let here = self.by_address.get(&(name, symbol.address)).copied();
+        here.or_else(|| self.by_name.get(name).copied().flatten())
     }
 }
 
@@ -220,6 +265,8 @@ fn kind(symbol: &Listed<'_>, bounds: &Bounds) -> SymbolKind {
     }
     match symbol.letter.to_ascii_lowercase() {
         b'a' => SymbolKind::Absolute,
+        // The data of kernels that keep trampolines in it can be executed.
+        b't' | b'w' if is_in(bounds.data) => SymbolKind::Data,
         b't' | b'w' | b'i' => SymbolKind::Text,
         b'd' | b'v' | b'g' if is_in(bounds.read_only) => SymbolKind::ReadOnly,
         b'd' | b'v' | b'g' => SymbolKind::Data,

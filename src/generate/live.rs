@@ -8,10 +8,9 @@ use std::path::Path;
 use crate::profile::Architecture;
 
 use super::Options;
-use super::btf::find_blob;
 use super::error::GenerateError;
 use super::from_btf::from_image;
-use super::image::Image;
+use super::image::{Image, banner_offset};
 use super::write::ProfileText;
 
 /// The bytes of an image from a page at or before its banner on.
@@ -37,10 +36,9 @@ pub struct LiveProfile {
 }
 
 impl LiveImage<'_> {
-    /// Whether the bytes hold all of the kernel's BTF; its symbols and notes lie before it.
-    pub fn has_types(&self) -> bool {
-        // A module's or a program's BTF is a few hundred KiB at most.
-        find_blob(self.bytes).is_some_and(|blob| blob.len() > 1 << 20)
+    /// Whether the bytes hold a kernel's banner: with it, they hold the other constants that lie behind.
+    pub fn has_banner(&self) -> bool {
+        banner_offset(self.bytes).is_some()
     }
 
     /// Makes the profile.

@@ -69,7 +69,7 @@ impl ProfileText {
     }
 
     /// Writes all of it.
-    pub fn write_to(&self, out: &mut impl io::Write) -> io::Result<()> {
+    pub fn write_to(&self, out: &mut (impl io::Write + ?Sized)) -> io::Result<()> {
         self.pieces
             .iter()
             .try_for_each(|piece| out.write_all(piece.as_bytes()))

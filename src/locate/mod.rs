@@ -17,6 +17,7 @@ mod reader;
 mod search;
 mod strangers;
 mod tables;
+mod unknown;
 mod verify;
 
 #[cfg(test)]
@@ -30,6 +31,9 @@ pub use banner::{BannerScan, FoundBanner};
 pub use error::{LocateError, Rejection};
 pub use ram_map::ram_map;
 pub use reader::Cost;
+pub use unknown::{
+    Constants, UnknownCost, UnknownPlan, UnknownProgress, find_unknown, plan_unknown,
+};
 
 use crate::addr::{PhysAddr, PhysRange, VirtAddr};
 use crate::memory::PhysicalMemory;

@@ -10,6 +10,7 @@ mod describe;
 mod execute;
 mod inspect;
 mod library;
+pub mod live;
 mod output;
 mod profiles;
 mod prompt;
@@ -35,6 +36,7 @@ use attach::Attached;
 
 pub use library::shipped_library;
 pub use output::{Output, Statistics, Status};
+pub use profiles::names_layout;
 pub use settings::Settings;
 
 /// What a session is opened with.

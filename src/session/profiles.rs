@@ -64,6 +64,12 @@ pub(super) fn load(
     }
 }
 
+/// Whether one of the files is, or is taken for, a layout profile. Files that cannot be read are, so that loading them says why not.
+pub fn names_layout(paths: &[PathBuf]) -> bool {
+    let is_layout = |path: &PathBuf| !is_library(path).unwrap_or(false);
+    paths.iter().any(is_layout)
+}
+
 /// Whether a file is a walk library (else it is taken for a layout profile, which says what is wrong if it is neither).
 fn is_library(path: &Path) -> Result<bool, Report> {
     let mut head = Vec::new();

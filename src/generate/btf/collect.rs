@@ -19,9 +19,20 @@ const MAX_DEFINITIONS: usize = 4 << 20;
 pub(in crate::generate) struct Collected<'a> {
     /// In no particular order.
     pub(in crate::generate) types: Vec<Found<'a>>,
-    /// The types of variables by name.
-    pub(in crate::generate) variables: FxHashMap<&'a [u8], Spelling<'a>>,
+    pub(in crate::generate) variables: Vec<Variable<'a>>,
 }
+
+/// A variable that BTF tells the type of.
+#[derive(Clone, Debug)]
+pub(in crate::generate) struct Variable<'a> {
+    pub(in crate::generate) name: &'a [u8],
+    /// Bytes from the start of the per-CPU section, for those in it.
+    pub(in crate::generate) percpu: Option<u64>,
+    pub(in crate::generate) ty: Spelling<'a>,
+}
+
+/// The section of per-CPU variables.
+const PERCPU: &[u8] = b".data..percpu";
 
 /// Makes definitions of everything in the table.
 pub(in crate::generate) fn collect<'a>(table: &Table<'a>) -> Result<Collected<'a>, GenerateError> {
@@ -32,13 +43,18 @@ pub(in crate::generate) fn collect<'a>(table: &Table<'a>) -> Result<Collected<'a
     let mut take = |types: &mut Types<'_, 'a>, number: u32, path: Option<&str>| {
         take(types, number, path, &references, &mut found)
     };
+    let places = percpu_places(table);
     let numbers = 0..u32::try_from(table.records.len()).unwrap_or(u32::MAX);
     for number in numbers.clone() {
         let record = table.record_of(number)?;
         if record.kind == Kind::Variable {
             let owner = String::from_utf8_lossy(record.name).into_owned();
             let ty = types.spell(record.size_or_type, &owner)?;
-            collected.variables.entry(record.name).or_insert(ty);
+            collected.variables.push(Variable {
+                name: record.name,
+                percpu: places.get(&number).copied(),
+                ty,
+            });
         } else if space_of(record.kind).is_some() && !record.name.is_empty() {
             take(&mut types, number, None)?;
         }
@@ -98,6 +114,21 @@ fn take<'a>(
         }
     }
     Ok(())
+}
+
+/// Where per-CPU variables are in their section.
+fn percpu_places(table: &Table<'_>) -> FxHashMap<u32, u64> {
+    let sections = table
+        .records
+        .iter()
+        .filter(|record| record.kind == Kind::Section && record.name == PERCPU);
+    let places = sections.flat_map(|section| {
+        (0..section.count).filter_map(|index| {
+            let variable = word(section.rest, index * 3)?;
+            Some((variable, u64::from(word(section.rest, index * 3 + 1)?)))
+        })
+    });
+    places.collect()
 }
 
 /// How many records refer to each.

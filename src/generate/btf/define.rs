@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::generate::definition::{Body, Definition, MemberDefinition, Spelling, distinguish};
+use crate::generate::definition::{Body, Definition, MemberDefinition, distinguish};
 use crate::generate::error::{BtfProblem, GenerateError};
 use crate::profile::{BitField, Encoding};
 
@@ -24,8 +24,6 @@ struct Flattening<'n, 'a> {
     path: &'n str,
     visits: usize,
     members: Vec<MemberDefinition<'a>>,
-    /// Anonymous types of its members, and which member was the first: `struct { … } a, b;` is one type.
-    first: Vec<(u32, String)>,
 }
 
 impl<'a> Types<'_, 'a> {
@@ -48,7 +46,7 @@ impl<'a> Types<'_, 'a> {
             .into_owned();
         let body = match record.kind {
             Kind::Int | Kind::Float => self.number(&record),
-            Kind::Typedef => Body::Typedef(self.spell(record.size_or_type, &inner_path)?),
+            Kind::Typedef => Body::Typedef(self.spell_typedef(record.size_or_type, &inner_path)?),
             Kind::Enum | Kind::Enum64 => self.enumeration(number, &record)?,
             _ => self.aggregate(number, &inner_path)?,
         };
@@ -109,7 +107,6 @@ impl<'a> Types<'_, 'a> {
             path,
             visits: 0,
             members: Vec::new(),
-            first: Vec::new(),
         };
         self.flatten(number, 0, 0, &mut flattening)?;
         let mut members = flattening.members;
@@ -154,7 +151,8 @@ impl<'a> Types<'_, 'a> {
             let (inner, bits, shift) = self.old_bit_field(ty, bits)?;
             let place = base + u64::from(place) + u64::from(shift);
             if !name.is_empty() {
-                let ty = self.spell_member(inner, name, flattening)?;
+                let owner = format!("{}.{}", flattening.path, String::from_utf8_lossy(name));
+                let ty = self.spell(inner, &owner)?;
                 flattening.members.push(MemberDefinition {
                     name: String::from_utf8_lossy(name),
                     offset: place / 8,
@@ -169,26 +167,6 @@ impl<'a> Types<'_, 'a> {
             }
         }
         Ok(())
-    }
-
-    fn spell_member(
-        &mut self,
-        ty: u32,
-        name: &'a [u8],
-        flattening: &mut Flattening<'_, 'a>,
-    ) -> Result<Spelling<'a>, GenerateError> {
-        let known = flattening.first.iter().find(|(known, _)| *known == ty);
-        let owner = match known {
-            Some((_, owner)) => owner.clone(),
-            None => {
-                let owner = format!("{}.{}", flattening.path, String::from_utf8_lossy(name));
-                if self.table.record_of(ty)?.name.is_empty() {
-                    flattening.first.push((ty, owner.clone()));
-                }
-                owner
-            }
-        };
-        self.spell(ty, &owner)
     }
 
     /// A member's type without qualifiers, its bits and how many come before them: before Linux 5.0, a bit field had a type of its own.

@@ -13,5 +13,5 @@ mod table;
 mod tests;
 mod types;
 
-pub(super) use collect::collect;
+pub(super) use collect::{Variable, collect};
 pub(super) use table::{Table, find_blob};

@@ -84,6 +84,30 @@ impl<'t, 'a> Types<'t, 'a> {
         self.spell_within(number, Some(owner), &mut budget)
     }
 
+    /// What a typedef is another name for. Where it is one for a pointer to an anonymous type that another typedef names directly, that one
+    /// is the owner: `typedef struct { … } thing_t, *thing_p;`.
+    pub(super) fn spell_typedef(
+        &mut self,
+        number: u32,
+        name: &str,
+    ) -> Result<Spelling<'a>, GenerateError> {
+        let mut target = self.unqualified(number)?;
+        let is_direct = space_of(self.table.record_of(target)?.kind).is_some();
+        for _ in 0..MAX_DEPTH {
+            let record = self.table.record_of(target)?;
+            target = self.unqualified(match record.kind {
+                Kind::Pointer => record.size_or_type,
+                Kind::Array => word(record.rest, 0).unwrap_or(0),
+                _ => break,
+            })?;
+        }
+        let direct = self.typedefs.get(&target).copied();
+        match direct.filter(|_| !is_direct) {
+            Some(owner) => self.spell(number, &String::from_utf8_lossy(owner)),
+            None => self.spell(number, name),
+        }
+    }
+
     fn spell_within(
         &mut self,
         number: u32,
@@ -169,11 +193,7 @@ impl<'t, 'a> Types<'t, 'a> {
 
     /// What an anonymous type is called, and notes that it is to be defined.
     fn anonymous_name(&mut self, number: u32, owner: Option<&str>) -> String {
-        let named = self
-            .typedefs
-            .get(&number)
-            .map(|name| String::from_utf8_lossy(name).into_owned());
-        let Some(path) = named.or_else(|| owner.map(str::to_owned)) else {
+        let Some(path) = owner.map(str::to_owned) else {
             let first = self.first_enumerator(number);
             return format!("({})", first.unwrap_or("anonymous".into()));
         };
