@@ -211,16 +211,17 @@ def compare_rows(entity, truth, answer):
     return result
 
 
-def compare(folder, name, programs):
-    """Compares every entity of a guest by one way; returns the results."""
+def compare(folder, name, programs, profile=None, entities=ENTITIES):
+    """Compares entities of a guest by one way; returns the results. `profile` gives the profile of a Kernel, or
+    None where nettlp-q is to make its own; by default it is the one of DWARF."""
     folder = pathlib.Path(folder)
     if not (folder / "meta.json").exists():
         raise Trouble(f"{folder} holds no guest: make one with `lab boot`")
     meta = json.loads((folder / "meta.json").read_text())
     kernel = Kernel(meta["version"], (folder / "kernel").resolve())
-    profile, truth = programs.profile(kernel), Truth(folder)
+    profile, truth = (profile or programs.profile)(kernel), Truth(folder)
     with way(name, programs, folder) as ask:
-        return [compare_rows(entity, truth, ask(profile, entity.words())) for entity in ENTITIES]
+        return [compare_rows(entity, truth, ask(profile, entity.words())) for entity in entities]
 
 
 def show(title, results):

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 
-from . import boot, compare, costs, kernels, pahole, target
+from . import boot, compare, costs, kernels, origins, pahole, target
 from .places import Trouble, cache, say
 
 MANY = 1000
@@ -83,7 +83,7 @@ class Score:
         print()
         for title, what, good, detail in self.lines:
             word = {True: "ok", False: "FAILED", None: "absent"}[good]
-            print(f"{word:6}  {title:{width}}  {what:11}  {detail}")
+            print(f"{word:6}  {title:{width}}  {what:12}  {detail}")
         print(f"\n{self.count(True)} passed, {self.count(False)} failed")
 
 
@@ -138,8 +138,20 @@ def try_guest(guest, folder, programs, score):
         rows = sum(result.rows for result in results)
         detail = f"{rows} rows, {differing} differing, {time.monotonic() - started:.1f} s"
         score.add(guest.title(), name, differing == 0, detail)
+    if "core" in guest.ways:
+        check_origins(guest, folder, programs, score)
     if guest.tasks:
         check_cost(guest, folder, programs, score)
+
+
+def check_origins(guest, folder, programs, score):
+    """Profiles from BTF, from vmlinuz alone and from memory alone."""
+    try:
+        for what, good, detail in origins.check(folder, programs):
+            score.add(guest.title(), f"from {what}", good, detail)
+    except Trouble as trouble:
+        score.add(guest.title(), "origins", False, str(trouble).splitlines()[0])
+        say(f"error: {trouble}")
 
 
 def check_cost(guest, folder, programs, score):

@@ -49,8 +49,9 @@ class Programs:
         return made
 
     def query(self, flags, profile, words, output="ndjson", timeout=300):
-        """Runs nettlp-q; rows are its standard output, one JSON object a line."""
-        command = [self.folder / "nettlp-q", *flags, "-p", profile, "-o", output, "--stats=json", *words]
+        """Runs nettlp-q; rows are its standard output, one JSON object a line. Without a profile it has to make its own."""
+        named = ["-p", profile] if profile else []
+        command = [self.folder / "nettlp-q", *flags, *named, "-o", output, "--stats=json", *words]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
         except subprocess.TimeoutExpired:
