@@ -108,7 +108,15 @@ fn an_image_needs_a_profile() {
     let image = folder.path().join("ram");
     std::fs::write(&image, vec![0; 1 << 20]).unwrap();
     let output = ask(&["--image", path(&image), "-e", "print 1"]);
-    assert_refused(&output, 2, &["profile", "nettlp-profile"]);
+    assert_refused(
+        &output,
+        4,
+        &[
+            "8 bytes at each multiple of 2 MiB",
+            "no Linux kernel",
+            "nettlp-profile",
+        ],
+    );
     let output = ask(&[
         "--image",
         path(&image),

@@ -99,12 +99,69 @@ fn what_cannot_be_done_is_told_with_what_to_do() {
 }
 
 #[test]
+fn other_ways_to_a_profile_say_what_they_lack() {
+    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap_or_else(|error| panic!("{error}"));
+        path.to_string_lossy().into_owned()
+    };
+    let btf = file("btf", b"\x9f\xeb\x01\x00");
+    let map = file("System.map", b"ffffffff81000000 T _text\nnonsense\n");
+    let hidden = file(
+        "kallsyms",
+        b"0000000000000000 T _text\n0000000000000000 T _end\n",
+    );
+    let ram = file("ram", &[0; 1 << 20]);
+    let fixture = fixture().to_string_lossy().into_owned();
+    for (arguments, lines) in [
+        (&[&*btf][..], &["it has no symbols", "--system-map"][..]),
+        (
+            &[&btf, "--system-map", &map],
+            &[
+                "System.map:2: expected `address letter name`",
+                "linux-image-…-dbg",
+            ],
+        ),
+        (
+            &[&btf, "--system-map", &hidden],
+            &["every address is zero", "kptr_restrict"],
+        ),
+        (
+            &[&fixture, "--from", "btf"],
+            &["has no BTF", "CONFIG_DEBUG_INFO_BTF"],
+        ),
+        (&["--live"], &["--live needs a target", "-r IP"]),
+        (
+            &["--live", "--image", &ram],
+            &["at most 0 reads", "no Linux kernel was found in image"],
+        ),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let told = text(&output.stderr);
+        for line in lines {
+            assert!(told.contains(line), "{told} lacks {line}");
+        }
+    }
+    assert_eq!(run(&["--live", &fixture]).status.code(), Some(2));
+}
+
+#[test]
 fn wrong_usage_is_status_2_and_help_lists_what_there_is() {
     assert_eq!(run(&[]).status.code(), Some(2));
     assert_eq!(run(&["--from", "moon", "vmlinux"]).status.code(), Some(2));
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for option in ["VMLINUX", "--output", "--types", "--symbols"] {
+    for option in [
+        "VMLINUX",
+        "--output",
+        "--types",
+        "--symbols",
+        "--from",
+        "--system-map",
+        "--live",
+    ] {
         assert!(text(&help.stdout).contains(option), "{option}");
     }
 }

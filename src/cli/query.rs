@@ -97,7 +97,8 @@ Examples:
       the processes of the built-in demo: a recording of a real kernel
   nettlp-q -r 192.168.10.1 -b 1b:00 -p kernel.yaml
       a prompt for the machine that holds the adapter at 192.168.10.1 (PCIe device 1b:00.0);
-      kernel.yaml describes its kernel: `nettlp-profile vmlinux -o kernel.yaml` writes it"
+      kernel.yaml describes its kernel: `nettlp-profile /boot/vmlinuz-… -o kernel.yaml` writes it;
+      without -p it is made of the target's memory"
     };
 }
 
@@ -117,6 +118,9 @@ Exit status:
 ",
     examples!()
 );
+
+/// What to do where no profile can be made of the target's memory.
+const NAME_A_PROFILE: &str = "or make the profile of a file and name it: nettlp-profile /boot/vmlinuz-… -o kernel.yaml, then -p kernel.yaml";
 
 /// Why the program ends early.
 type Refusal = (Report, Status);
@@ -223,7 +227,7 @@ impl QueryArguments {
         let options = generate::Options::default();
         let made = live::make(&mut target.memory, &name, &options, &tell);
         made.map(|made| Some(made.text))
-            .map_err(|report| (report, Status::NoTarget))
+            .map_err(|report| (report.with_hint(NAME_A_PROFILE), Status::NoTarget))
     }
 
     fn session_options(

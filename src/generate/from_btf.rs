@@ -168,18 +168,15 @@ pub(super) fn from_raw(path: &Path, options: &Options) -> Result<ProfileText, Ge
         count: list.len(),
     };
     let text = list.find("_text").ok_or_else(no_text)?;
-    let linked = list.linked_text().ok_or_else(no_text)?;
+    let architecture = listed::architecture_of(text);
+    let linked = list.linked_text(architecture).ok_or_else(no_text)?;
     list.move_by(linked.wrapping_sub(text));
     let facts = Facts {
-        architecture: if linked >= 0xffff_ffff_8000_0000 {
-            Architecture::X86_64
-        } else {
-            Architecture::Aarch64
-        },
+        architecture,
         banner: banner(path, options)?,
         build_id: None,
         text: Some(linked),
-        text_physical: listed::linked_physical(Architecture::X86_64, linked),
+        text_physical: listed::linked_physical(architecture, linked),
         percpu: list.percpu_base(),
     };
     from_parts(&bytes, base.as_deref(), facts, &list, options)

@@ -222,7 +222,7 @@ impl<'a> Image<'a> {
         let text = list.find("_text").ok_or_else(other)?;
         let linked = match piece.address {
             Some(_) => text,
-            None => list.linked_text().ok_or_else(other)?,
+            None => list.linked_text(self.architecture).ok_or_else(other)?,
         };
         let notes = list.find("__start_notes").zip(list.find("__stop_notes"));
         let notes = notes.and_then(|(from, to)| {
@@ -303,8 +303,9 @@ fn section<'a>(bytes: &'a [u8], header: &Header, name: &[u8]) -> Option<&'a [u8]
 /// number.)
 pub(super) fn banner_offset(bytes: &[u8]) -> Option<usize> {
     memmem::find_iter(bytes, BANNER).find(|at| {
-        let text = bytes.get(*at..).and_then(banner_in);
-        text.is_some_and(|text| text.contains(" #") && text.contains(" ("))
+        let text = bytes.get(*at..).and_then(banner_in).unwrap_or_default();
+        let mut builds = text.split(" #").skip(1);
+        text.contains(" (") && builds.any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     })
 }
 

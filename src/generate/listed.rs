@@ -21,6 +21,14 @@ const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 /// Bytes from there to `_text` unless `CONFIG_PHYSICAL_START` is changed.
 const PHYSICAL_START: u64 = 0x100_0000;
 
+/// The architecture of a kernel whose image is there.
+pub(super) fn architecture_of(text: u64) -> Architecture {
+    match text {
+        START_KERNEL_MAP.. => Architecture::X86_64,
+        _ => Architecture::Aarch64,
+    }
+}
+
 /// The physical address that an image is linked for, where its link address tells.
 pub(super) fn linked_physical(architecture: Architecture, text: u64) -> Option<u64> {
     match architecture {
@@ -138,9 +146,9 @@ impl<'a> SymbolList<'a> {
 
     /// Where `_text` was linked, however far KASLR has moved it since. `phys_startup_64` is not moved: it is an absolute symbol
     /// (arch/x86/kernel/vmlinux.lds.S).
-    pub(super) fn linked_text(&self) -> Option<u64> {
+    pub(super) fn linked_text(&self, architecture: Architecture) -> Option<u64> {
         let text = self.find("_text")?;
-        if text < START_KERNEL_MAP {
+        if architecture != Architecture::X86_64 {
             return Some(text);
         }
         let entry = self.find("startup_64").zip(self.find("phys_startup_64"));

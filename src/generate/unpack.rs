@@ -175,7 +175,7 @@ fn damaged(what: &str) -> io::Error {
 }
 
 /// The space for a block at the end of `out`, or none if it would pass the limit, in which case `out` passes it.
-fn block<'a>(out: &'a mut Vec<u8>, length: usize, limit: usize) -> Option<&'a mut [u8]> {
+fn block(out: &mut Vec<u8>, length: usize, limit: usize) -> Option<&mut [u8]> {
     let start = out.len();
     let end = start.saturating_add(length);
     if end > limit {
@@ -363,7 +363,7 @@ mod tests {
             if packing == Packing::Lzma {
                 continue;
             }
-            let unpacked = unpack(&packed.repeat(2), 1 << 20).expect(packing.name());
+            let unpacked = unpack(&packed.repeat(2), 1 << 20).unwrap();
             assert_eq!(unpacked, text().repeat(2), "{}", packing.name());
         }
     }
@@ -373,7 +373,7 @@ mod tests {
         for (packing, packed) in PACKED {
             assert!(unpack(packed, 3240).is_ok(), "{}", packing.name());
             for limit in [0, 1, 3239] {
-                let error = unpack(packed, limit).expect_err(packing.name());
+                let error = unpack(packed, limit).unwrap_err();
                 let is_limit =
                     matches!(error, UnpackError::TooLong { limit: told, .. } if told == limit);
                 assert!(is_limit, "{} {limit}: {error}", packing.name());

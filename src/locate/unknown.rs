@@ -108,10 +108,10 @@ pub fn find_unknown(
         };
         cost.probes = search.tally.probes;
         watch(UnknownProgress::Hit(data));
-        let lowest = known.as_deref().map_or(PhysAddr::new(0), |ram| {
-            let holds = ram.iter().find(|range| range.contains(data));
-            holds.map_or(data, |range| range.start)
-        });
+        let lowest = match known.as_deref() {
+            Some(ram) => start_of_range(ram, data),
+            None => start_of_range(&search.readable_blocks(), data),
+        };
         let found = before(reader.memory(), lowest, data, &mut cost, watch, take);
         if found.is_break() {
             return cost;
@@ -131,6 +131,12 @@ pub fn find_unknown(
         take,
     );
     cost
+}
+
+/// Where the range that holds an address begins.
+fn start_of_range(ranges: &[PhysRange], address: PhysAddr) -> PhysAddr {
+    let holds = ranges.iter().find(|range| range.contains(address));
+    holds.map_or(address, |range| range.start)
 }
 
 /// Hands over the bytes before an address, more and more of them.

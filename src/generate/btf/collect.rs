@@ -12,7 +12,7 @@ use super::table::{Kind, Table, word};
 use super::types::{Types, space_of};
 
 /// Definitions that are made, those of anonymous types under every name that they have included.
-const MAX_DEFINITIONS: usize = 4 << 20;
+const MAX_DEFINITIONS: usize = 1 << 18;
 
 /// Everything that BTF tells.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ mod define;
 mod shape;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod types;
 
 pub(super) use collect::{Variable, collect};

@@ -17,7 +17,7 @@ pub(super) const MAX_DEPTH: u32 = 200;
 /// Types in one spelling: function pointers take function pointers.
 const MAX_SPELLING: usize = 1 << 10;
 /// Longest name of an anonymous type, whose parts are the names around it.
-const MAX_PATH: usize = 1 << 10;
+const MAX_PATH: usize = 512;
 
 /// An anonymous type and what it is called, without parentheses.
 pub(super) type Anonymous = (u32, String);

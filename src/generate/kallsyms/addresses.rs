@@ -48,26 +48,37 @@ pub(super) fn find(
             return Some(found);
         }
     }
-    for at in behind {
-        let offsets = offsets(bytes, at, names.count)?;
-        let here = address.wrapping_add(at as u64);
-        let places = (0_u64..).map(|index| here.wrapping_add(index * 4));
-        let addresses: Vec<u64> = offsets
-            .iter()
-            .zip(places)
-            .map(|(offset, place)| place.wrapping_add_signed(i64::from(*offset)))
-            .collect();
-        if is_sorted(&addresses) {
-            return Some((AddressEncoding::PlaceRelative, addresses));
-        }
+    if let Some(addresses) = absolute(bytes, names) {
+        return Some((AddressEncoding::Absolute, addresses));
     }
+    behind.iter().find_map(|at| {
+        let addresses = place_relative(bytes, *at, address, names.count)?;
+        Some((AddressEncoding::PlaceRelative, addresses))
+    })
+}
+
+/// Addresses right before the number of symbols.
+fn absolute(bytes: &[u8], names: &Names) -> Option<Vec<u64>> {
     let at = names.count_at.checked_sub(names.count.checked_mul(8)?)?;
     let (words, _) = bytes.get(at..names.count_at)?.as_chunks::<8>();
     let addresses: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
-    let is_kernel = addresses
-        .last()
-        .is_some_and(|last| *last >= LOWEST_KERNEL_ADDRESS);
-    (is_kernel && is_sorted(&addresses)).then_some((AddressEncoding::Absolute, addresses))
+    let last = *addresses.last()?;
+    (last >= LOWEST_KERNEL_ADDRESS && is_sorted(&addresses)).then_some(addresses)
+}
+
+/// Addresses from where each is told. Repeated bytes would be sorted too: most symbols are not 4 bytes from the next.
+fn place_relative(bytes: &[u8], at: usize, address: u64, count: usize) -> Option<Vec<u64>> {
+    let offsets = offsets(bytes, at, count)?;
+    let pairs = offsets.iter().zip(offsets.iter().skip(1));
+    let repeated = pairs.filter(|(one, next)| one == next).count();
+    let here = address.wrapping_add(at as u64);
+    let places = (0_u64..).map(|index| here.wrapping_add(index * 4));
+    let addresses: Vec<u64> = offsets
+        .iter()
+        .zip(places)
+        .map(|(offset, place)| place.wrapping_add_signed(i64::from(*offset)))
+        .collect();
+    (repeated <= count / 4 && is_sorted(&addresses)).then_some(addresses)
 }
 
 fn offsets(bytes: &[u8], at: usize, count: usize) -> Option<Vec<i32>> {

@@ -7,7 +7,7 @@
 mod addresses;
 mod names;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tokens;
 
 use memchr::memmem;
