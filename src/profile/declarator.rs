@@ -289,7 +289,11 @@ impl<'a> Parser<'a> {
 
 /// Writes the C spelling of a type, without a name.
 pub(super) fn spell(ty: &Type, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut inner = String::new();
+    spell_around(ty, String::new(), out)
+}
+
+/// Writes the C declaration of something of that type: `inner` is its name, or empty.
+pub(super) fn spell_around(ty: &Type, mut inner: String, out: &mut impl fmt::Write) -> fmt::Result {
     let mut ty = ty;
     let mut levels = 0;
     let base = loop {
@@ -350,7 +354,7 @@ fn spell_parameters(function: &FunctionType, out: &mut String) -> fmt::Result {
     Ok(())
 }
 
-fn spell_base(ty: &Type, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn spell_base(ty: &Type, out: &mut impl fmt::Write) -> fmt::Result {
     match ty {
         Type::Base(base) => out.write_str(&base.name),
         Type::Struct(name) => write!(out, "struct {name}"),

@@ -63,14 +63,7 @@ impl LayoutProfile {
         bytes: impl Into<Cow<'static, [u8]>>,
     ) -> Result<Self, ProfileError> {
         let text = utf8(name, bytes.into())?;
-        let start = text
-            .trim_start_matches("---\n")
-            .trim_start_matches(|c: char| c.is_ascii_whitespace());
-        if !skip_comments(start).starts_with("format:") {
-            return Err(ProfileError::NotAProfile {
-                profile: name.to_owned(),
-            });
-        }
+        check_start(name, &text)?;
         let documents = DocumentIndex::new(&text).map_err(|duplicate| {
             let problem = format!("a second document `{}`", duplicate.key);
             malformed(name, &text, duplicate.at, problem)
@@ -248,16 +241,32 @@ impl LayoutProfile {
         })
     }
 
-    /// Bytes of a value of a type; `None` for `void`, functions, arrays of unknown length and types that the profile lacks.
-    pub fn size_of(&self, ty: &Type) -> Result<Option<u64>, ProfileError> {
-        let mut elements: u64 = 1;
+    /// What a type is in the end, without typedefs and arrays around it, and how many elements the arrays have, outermost first.
+    pub fn peel(&self, ty: &Type) -> Result<(Type, Vec<Option<u64>>), ProfileError> {
+        let mut counts = Vec::new();
         let mut ty = self.strip(ty)?;
         while let Type::Array { element, count } = &ty {
+            if counts.len() >= MAX_TYPEDEFS {
+                return Err(ProfileError::Cycle {
+                    profile: self.name.clone(),
+                    name: element.to_string(),
+                });
+            }
+            counts.push(*count);
+            ty = self.strip(&Arc::clone(element))?;
+        }
+        Ok((ty, counts))
+    }
+
+    /// Bytes of a value of a type; `None` for `void`, functions, arrays of unknown length and types that the profile lacks.
+    pub fn size_of(&self, ty: &Type) -> Result<Option<u64>, ProfileError> {
+        let (ty, counts) = self.peel(ty)?;
+        let mut elements: u64 = 1;
+        for count in counts {
             let Some(product) = count.and_then(|count| elements.checked_mul(count)) else {
                 return Ok(None);
             };
             elements = product;
-            ty = self.strip(&Arc::clone(element))?;
         }
         let size = match &ty {
             Type::Base(base) => Some(base.size),
@@ -281,10 +290,43 @@ impl LayoutProfile {
         Ok(keys.map(Cow::Borrowed).chain(typedefs))
     }
 
+    /// How many types there are: those that have a name, and base types.
+    pub fn type_count(&self) -> Result<usize, ProfileError> {
+        Ok(self.type_names()?.count() + self.base.len())
+    }
+
     /// Every symbol's name, sorted.
     pub fn symbol_names(&self) -> Result<impl Iterator<Item = Cow<'_, str>>, ProfileError> {
         let names = self.symbol_lines.names(&self.text);
         names.map_err(|bad| self.bad_line(bad))
+    }
+
+    /// The keys of all documents but the header's, sorted: `struct pid`, `base`, `symbols`.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.documents.keys(&self.text)
+    }
+
+    /// The text of the document of a key.
+    pub(super) fn document(&self, key: &str) -> &str {
+        let body = self.documents.find(&self.text, key);
+        body.and_then(|body| self.text.get(body)).unwrap_or("")
+    }
+
+    /// Every base type, in the order of the file.
+    pub(super) fn base_types(&self) -> &[Arc<BaseType>] {
+        &self.base
+    }
+
+    /// Names and values of all typedefs, sorted, as they are written.
+    pub(super) fn typedef_lines(&self) -> Result<Vec<(Cow<'_, str>, &str)>, ProfileError> {
+        let lines = self.typedef_lines.entries(&self.text);
+        lines.map_err(|bad| self.bad_line(bad))
+    }
+
+    /// Names and values of all symbols, sorted, as they are written.
+    pub(super) fn symbol_lines(&self) -> Result<Vec<(Cow<'_, str>, &str)>, ProfileError> {
+        let lines = self.symbol_lines.entries(&self.text);
+        lines.map_err(|bad| self.bad_line(bad))
     }
 
     fn aggregate_of_kind(
@@ -382,6 +424,30 @@ fn utf8(name: &str, bytes: Cow<'static, [u8]>) -> Result<Cow<'static, str>, Prof
         Cow::Owned(bytes) => String::from_utf8(bytes)
             .map(Cow::Owned)
             .map_err(|error| not_text(error.utf8_error().valid_up_to())),
+    }
+}
+
+/// The header of a profile from the bytes of its first document.
+pub(super) fn header_of(name: &str, bytes: Vec<u8>) -> Result<Header, ProfileError> {
+    let text = utf8(name, Cow::Owned(bytes))?;
+    check_start(name, &text)?;
+    let start = match text.starts_with("---\n") {
+        true => 4,
+        false => 0,
+    };
+    parse_header(name, &text, start..text.len())
+}
+
+/// Refuses a text that does not start as a profile does.
+fn check_start(name: &str, text: &str) -> Result<(), ProfileError> {
+    let start = text
+        .trim_start_matches("---\n")
+        .trim_start_matches(|c: char| c.is_ascii_whitespace());
+    match skip_comments(start).starts_with("format:") {
+        true => Ok(()),
+        false => Err(ProfileError::NotAProfile {
+            profile: name.to_owned(),
+        }),
     }
 }
 

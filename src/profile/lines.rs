@@ -94,6 +94,16 @@ impl SortedLines {
         Some((name, without_comment(value), start + offset))
     }
 
+    /// All names and values, in order.
+    pub(super) fn entries<'a>(
+        &self,
+        text: &'a str,
+    ) -> Result<Vec<(Cow<'a, str>, &'a str)>, BadLine> {
+        let starts = self.starts(text)?.iter();
+        let entries = starts.filter_map(|start| self.entry(text, *start as usize));
+        Ok(entries.map(|(name, value, _)| (name, value)).collect())
+    }
+
     /// All names, in order.
     pub(super) fn names<'a>(
         &'a self,
@@ -180,7 +190,7 @@ fn checked_name<'a>(
 }
 
 /// `name: value` taken apart; a quoted name is unquoted.
-fn split(line: &str) -> Option<(Cow<'_, str>, &str)> {
+pub(super) fn split(line: &str) -> Option<(Cow<'_, str>, &str)> {
     if line.starts_with(['"', '\'']) {
         let name_end = quoted_length(line)?;
         let name = unquoted(line.get(..name_end)?)?;

@@ -37,15 +37,20 @@
 //! `struct foo#3`, with the source file that has them in `from:` (for typedefs: in a comment). References lead to the type that their
 //! source meant. Symbols that share a name are numbered too: global ones first, then by address.
 
+mod compare;
 mod declarator;
 mod document;
 mod error;
+mod examine;
 mod header;
 mod layout;
 mod library;
 mod lines;
 mod numbers;
+mod outline;
+mod preview;
 mod schema;
+mod search_path;
 mod symbols;
 pub mod text;
 mod types;
@@ -53,8 +58,12 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub use compare::{
+    Change, Comparison, Difference, Place, SymbolRetyped, TypeChange, compare, compare_types,
+};
 pub use declarator::TypeSyntaxError;
 pub use error::ProfileError;
+pub use examine::{Examination, Finding, Gravity, examine};
 pub use header::{Architecture, ByteOrder, Constants, FORMAT, Header, Kind, Origin, PercpuBase};
 pub use layout::LayoutProfile;
 pub use library::{
@@ -62,6 +71,9 @@ pub use library::{
     LIBRARY_FORMAT, Library, LibraryError, ListTraversal, MapleTraversal, PerCpuArea,
     PerCpuTraversal, Traversal, TreeTraversal, Walk, WalkVariant, XarrayTraversal,
 };
+pub use outline::{Outline, Row, Summary, outline};
+pub use preview::Preview;
+pub use search_path::{Entry, PATH_VARIABLE, SearchPath};
 pub use types::{
     Aggregate, AggregateKind, BaseType, BitField, Encoding, Enumeration, FunctionType, Member,
     Symbol, SymbolKind, Type,

@@ -7,8 +7,8 @@ use super::schema::number;
 use super::types::{Symbol, SymbolKind};
 
 /// What a symbol's line says after the name.
-struct Fields<'a> {
-    address: u64,
+pub(super) struct Fields<'a> {
+    pub(super) address: u64,
     kind: SymbolKind,
     size: u64,
     ty: Option<&'a str>,
@@ -16,7 +16,7 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Takes `0xffffffff82a1b4c0 data 9792 struct task_struct` apart.
-    fn of(value: &'a str, at: usize) -> Result<Self, BadLine> {
+    pub(super) fn of(value: &'a str, at: usize) -> Result<Self, BadLine> {
         let mut words = value.splitn(4, ' ');
         let address = words.next().and_then(number);
         let kind = words.next().and_then(SymbolKind::from_name);

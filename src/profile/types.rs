@@ -53,6 +53,16 @@ impl Type {
     }
 }
 
+impl Type {
+    /// The C declaration of a variable or member of this type, without `;`: `void (*fn)(int)`.
+    pub fn declare(&self, name: &str) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = declarator::spell_around(self, name.to_owned(), &mut text);
+        text
+    }
+}
+
 impl fmt::Display for Type {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         declarator::spell(self, formatter)
