@@ -86,6 +86,13 @@ impl Candidates {
             span,
         }
     }
+
+    /// Bytes from the candidate that was given last to the end of its range.
+    pub(super) fn room(&self) -> u64 {
+        let candidate = self.next.saturating_sub(ALIGNMENT);
+        self.current
+            .map_or(0, |range| range.end.get().saturating_sub(candidate))
+    }
 }
 
 impl Iterator for Candidates {

@@ -6,7 +6,7 @@ use crate::profile::{Architecture, LayoutProfile};
 use super::LocateError;
 
 /// Longest image that is believed: Linux maps at most 1 GiB for it (`KERNEL_IMAGE_SIZE`).
-const MAX_IMAGE: u64 = 1 << 30;
+pub(super) const MAX_IMAGE: u64 = 1 << 30;
 /// Where the kernel's image mapping begins (`__START_KERNEL_map`, arch/x86/include/asm/page_64_types.h).
 pub(super) const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 /// Bytes of the banner that a probe compares. "Linux version ", the release and the builder fit.
@@ -106,19 +106,9 @@ impl Landmarks {
         })
     }
 
-    /// The piece of the banner that a probe reads: its distance from `_text`, and the bytes that must be there. It does not cross
-    /// a 4 KiB boundary, so that a candidate costs one read; where the banner does, the longer side counts.
+    /// The piece of the banner that a probe reads: its distance from `_text`, and the bytes that must be there.
     pub(super) fn probe(&self) -> (u64, &[u8]) {
-        let text = self.banner_text.as_bytes();
-        let to_boundary = usize::try_from(PAGE_SIZE - self.banner % PAGE_SIZE).unwrap_or(0);
-        let (before, after) = text.split_at_checked(to_boundary).unwrap_or((text, &[]));
-        let enough = before.len() >= PROBE_LENGTH || before.len() >= after.len();
-        let (offset, piece) = if enough {
-            (self.banner, before)
-        } else {
-            (self.banner + before.len() as u64, after)
-        };
-        (offset, piece.get(..PROBE_LENGTH).unwrap_or(piece))
+        banner_piece(self.banner, &self.banner_text)
     }
 
     /// Where an image symbol is when `_text` is at `image`.
@@ -135,6 +125,22 @@ impl Landmarks {
     pub(super) fn linked_physical(&self) -> u64 {
         self.text.saturating_sub(START_KERNEL_MAP)
     }
+}
+
+/// The piece of a banner that a probe reads, of a banner at a distance from the image's first byte: the piece's distance, and the
+/// bytes that must be there. It does not cross a 4 KiB boundary, so that a candidate costs one read; where the banner does, the
+/// longer side counts.
+pub(super) fn banner_piece(banner: u64, text: &str) -> (u64, &[u8]) {
+    let text = text.as_bytes();
+    let to_boundary = usize::try_from(PAGE_SIZE - banner % PAGE_SIZE).unwrap_or(0);
+    let (before, after) = text.split_at_checked(to_boundary).unwrap_or((text, &[]));
+    let enough = before.len() >= PROBE_LENGTH || before.len() >= after.len();
+    let (offset, piece) = if enough {
+        (banner, before)
+    } else {
+        (banner.saturating_add(before.len() as u64), after)
+    };
+    (offset, piece.get(..PROBE_LENGTH).unwrap_or(piece))
 }
 
 /// The extent of the image, to judge symbols by.

@@ -14,6 +14,7 @@ mod landmarks;
 mod notes;
 mod ram_map;
 mod reader;
+mod recognise;
 mod search;
 mod strangers;
 mod tables;
@@ -31,6 +32,7 @@ pub use banner::{BannerScan, FoundBanner};
 pub use error::{LocateError, Rejection};
 pub use ram_map::ram_map;
 pub use reader::Cost;
+pub use recognise::{Suspect, Unrecognised, recognise};
 pub use unknown::{
     Constants, UnknownCost, UnknownPlan, UnknownProgress, find_unknown, plan_unknown,
 };
@@ -143,8 +145,8 @@ pub fn locate(
     let mut reader = Reader::new(memory);
     let mut search = Search::new(stages, offset, expected);
     let mut rejections = Vec::new();
-    while let Some(candidate) = search.next_hit(&mut reader) {
-        let verifier = Verifier::new(&mut reader, &landmarks, candidate);
+    while let Some(hit) = search.next_hit(&mut reader) {
+        let verifier = Verifier::new(&mut reader, &landmarks, hit.image);
         match verifier.verify(ram.as_deref().unwrap_or(&[])) {
             Ok(kernel) => {
                 return Ok(Kernel {
@@ -164,6 +166,30 @@ pub fn locate(
         budget: options.scan_budget,
     };
     Err(stranger.explain(rejections))
+}
+
+/// Verifies the kernel that the profile describes at one place, without any search: `image` is where its first byte would be. The memory
+/// must have no reads in flight. Costs what [`locate`] costs after its probes.
+pub fn locate_at(
+    memory: &mut dyn PhysicalMemory,
+    profile: &LayoutProfile,
+    options: &LocateOptions,
+    image: PhysAddr,
+) -> Result<Kernel, LocateError> {
+    let landmarks = Landmarks::new(profile)?;
+    let ram = options.ram.clone().or_else(|| memory.ram());
+    let mut reader = Reader::new(memory);
+    let verifier = Verifier::new(&mut reader, &landmarks, image);
+    verifier
+        .verify(ram.as_deref().unwrap_or(&[]))
+        .map_err(|rejection| LocateError::NotVerified {
+            rejections: vec![rejection],
+        })
+}
+
+/// Whether a profile has what finding its kernel needs: a banner, and symbols that lie in the image.
+pub fn check_landmarks(profile: &LayoutProfile) -> Result<(), LocateError> {
+    Landmarks::new(profile).map(drop)
 }
 
 /// The first banner of any Linux kernel in `ram`, and the scan to go on with; for a target whose kernel is not known. Where no map is

@@ -23,12 +23,41 @@ pub(super) struct Tally {
     pub(super) probes: u64,
     /// Candidates at which the probe could be read.
     pub(super) readable: Vec<PhysAddr>,
+    /// Where the readable probes were.
+    probed: Vec<PhysAddr>,
     /// Failed probes by reason.
     pub(super) failures: BTreeMap<String, u64>,
     /// Probes that ended without any word from the target, while nothing else had been heard.
     unanswered: u64,
     /// Candidates with a banner of another kernel at the very place.
     pub(super) strangers: Vec<PhysAddr>,
+    /// Where those banners are.
+    pub(super) strange_banners: Vec<PhysAddr>,
+}
+
+/// Bytes that tell one kernel, at a distance from its image's first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Probe<'l> {
+    /// Bytes from the image's first.
+    pub(super) offset: u64,
+    /// What must be there.
+    pub(super) expected: &'l [u8],
+}
+
+impl Probe<'_> {
+    /// Bytes from the image's first to one past the last probed.
+    fn span(&self) -> u64 {
+        self.offset.saturating_add(self.expected.len() as u64)
+    }
+}
+
+/// A candidate at which a probe found what it looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hit {
+    /// Where the image would begin.
+    pub(super) image: PhysAddr,
+    /// Which of the probes.
+    pub(super) probe: usize,
 }
 
 impl Tally {
@@ -55,10 +84,11 @@ impl Tally {
 pub(super) struct Search<'l> {
     stages: VecDeque<Stage>,
     candidates: Option<Candidates>,
-    /// Distance of the probed bytes from the image's first, and what they must be.
-    offset: u64,
-    expected: &'l [u8],
-    hits: VecDeque<PhysAddr>,
+    /// What is probed at every candidate.
+    probes: Vec<Probe<'l>>,
+    /// The candidate whose turn it is, the bytes from it to the end of its range, the probe that is next.
+    current: Option<(PhysAddr, u64, usize)>,
+    hits: VecDeque<Hit>,
     readable_before_stage: usize,
     pub(super) tally: Tally,
 }
@@ -66,19 +96,25 @@ pub(super) struct Search<'l> {
 impl<'l> Search<'l> {
     /// A search through `stages` for `expected` at `offset` from a candidate.
     pub(super) fn new(stages: Vec<Stage>, offset: u64, expected: &'l [u8]) -> Self {
+        Self::for_any(stages, vec![Probe { offset, expected }])
+    }
+
+    /// A search through `stages` for any of the probes: one sweep, whatever their number. They are fewer than the bytes from one
+    /// candidate to the next.
+    pub(super) fn for_any(stages: Vec<Stage>, probes: Vec<Probe<'l>>) -> Self {
         Self {
             stages: stages.into(),
             candidates: None,
-            offset,
-            expected,
+            probes,
+            current: None,
             hits: VecDeque::new(),
             readable_before_stage: 0,
             tally: Tally::default(),
         }
     }
 
-    /// The next candidate with the banner, or `None` at the end of the search.
-    pub(super) fn next_hit(&mut self, reader: &mut Reader<'_>) -> Option<PhysAddr> {
+    /// The next candidate with a banner that is looked for, or `None` at the end of the search.
+    pub(super) fn next_hit(&mut self, reader: &mut Reader<'_>) -> Option<Hit> {
         loop {
             if let Some(hit) = self.hits.pop_front() {
                 return Some(hit);
@@ -101,8 +137,8 @@ impl<'l> Search<'l> {
                 continue;
             }
             self.readable_before_stage = self.tally.readable.len();
-            let span = self.offset.saturating_add(self.expected.len() as u64);
-            self.candidates = Some(Candidates::new(stage.ranges, span));
+            let shortest = self.probes.iter().map(Probe::span).min().unwrap_or(0);
+            self.candidates = Some(Candidates::new(stage.ranges, shortest));
             reader.cost.rounds += 1;
             return true;
         }
@@ -114,7 +150,6 @@ impl<'l> Search<'l> {
         let before = self.tally.probes;
         let memory = reader.memory();
         let limits = memory.limits();
-        let length = u32::try_from(self.expected.len()).unwrap_or(0);
         let window = usize::try_from(limits.window_reads)
             .unwrap_or(1)
             .saturating_mul(2)
@@ -128,46 +163,77 @@ impl<'l> Search<'l> {
             } else {
                 window
             };
-            while in_flight < room && self.submit_next(memory, length) {
+            while in_flight < room && self.submit_next(memory) {
                 in_flight += 1;
             }
             if in_flight == 0 {
                 break;
             }
-            memory.complete(&mut |candidate, outcome| {
+            memory.complete(&mut |id, outcome| {
                 in_flight = in_flight.saturating_sub(1);
-                self.judge(PhysAddr::new(candidate), outcome);
+                self.judge(id, outcome);
             });
         }
         reader.cost.probes += self.tally.probes - before;
     }
 
-    /// Submits the next probe; its id is the candidate's address.
-    fn submit_next(&mut self, memory: &mut dyn PhysicalMemory, length: u32) -> bool {
-        let next = self.candidates.as_mut().and_then(Iterator::next);
-        let Some(candidate) = next else {
+    /// Submits the next probe. Its id is the candidate's address and, in the bits that are zero there, the probe's number.
+    fn submit_next(&mut self, memory: &mut dyn PhysicalMemory) -> bool {
+        let Some((candidate, number)) = self.next_probe() else {
             self.candidates = None;
             return false;
         };
-        // Candidates are made such that the probed bytes do not pass the end of the address space.
-        let address = PhysAddr::new(candidate.get().wrapping_add(self.offset));
+        let Some(probe) = self.probes.get(number) else {
+            return false;
+        };
         memory.submit(ReadRequest {
-            id: candidate.get(),
-            address,
-            length,
+            id: candidate.get() + number as u64,
+            // Candidates are made such that the probed bytes do not pass the end of the address space.
+            address: PhysAddr::new(candidate.get().wrapping_add(probe.offset)),
+            length: u32::try_from(probe.expected.len()).unwrap_or(0),
         });
         true
     }
 
-    fn judge(&mut self, candidate: PhysAddr, outcome: Result<&[u8], ReadFailure>) {
+    /// The next probe whose bytes lie in the same range as the candidate.
+    fn next_probe(&mut self) -> Option<(PhysAddr, usize)> {
+        loop {
+            if let Some((candidate, room, number)) = &mut self.current {
+                while let Some(probe) = self.probes.get(*number) {
+                    *number += 1;
+                    if probe.span() <= *room {
+                        return Some((*candidate, *number - 1));
+                    }
+                }
+            }
+            let candidates = self.candidates.as_mut()?;
+            self.current = None;
+            let candidate = candidates.next()?;
+            self.current = Some((candidate, candidates.room(), 0));
+        }
+    }
+
+    fn judge(&mut self, id: u64, outcome: Result<&[u8], ReadFailure>) {
         self.tally.probes += 1;
+        let within = id % super::candidates::ALIGNMENT;
+        let image = PhysAddr::new(id - within);
+        let number = usize::try_from(within).unwrap_or(usize::MAX);
+        let Some(probe) = self.probes.get(number) else {
+            return;
+        };
+        let at = PhysAddr::new(image.get().wrapping_add(probe.offset));
         match outcome {
             Ok(bytes) => {
-                self.tally.readable.push(candidate);
-                if bytes == self.expected {
-                    self.hits.push_back(candidate);
+                self.tally.readable.push(image);
+                self.tally.probed.push(at);
+                if bytes == probe.expected {
+                    self.hits.push_back(Hit {
+                        image,
+                        probe: number,
+                    });
                 } else if bytes.starts_with(PREFIX) && self.tally.strangers.len() < MAX_STRANGERS {
-                    self.tally.strangers.push(candidate);
+                    self.tally.strangers.push(image);
+                    self.tally.strange_banners.push(at);
                 }
             }
             Err(failure) => self.tally.failed(failure),
@@ -177,9 +243,8 @@ impl<'l> Search<'l> {
     /// Where RAM was seen: the aligned block around every probe that could be read.
     pub(super) fn readable_blocks(&self) -> Vec<PhysRange> {
         let alignment = super::candidates::ALIGNMENT;
-        let blocks = self.tally.readable.iter().filter_map(|candidate| {
-            let probed = candidate.checked_add(self.offset)?.get();
-            PhysRange::of_length(PhysAddr::new(probed & !(alignment - 1)), alignment)
+        let blocks = self.tally.probed.iter().filter_map(|probed| {
+            PhysRange::of_length(PhysAddr::new(probed.get() & !(alignment - 1)), alignment)
         });
         super::candidates::merged(&blocks.collect::<Vec<_>>())
     }

@@ -163,7 +163,8 @@ fn misplaced(found: &FoundBanner) -> Rejection {
     }
 }
 
-fn list(tally: &Tally) -> String {
+/// Failed probes by reason, in words.
+pub(super) fn list(tally: &Tally) -> String {
     let failures = tally.failures.iter();
     let texts: Vec<String> = failures
         .map(|(failure, count)| format!("{count} x {failure}"))
