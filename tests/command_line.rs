@@ -12,8 +12,17 @@ fn ask(arguments: &[&str]) -> Output {
 }
 
 fn ask_with_input(arguments: &[&str], input: &[u8]) -> Output {
+    ask_with_profiles(arguments, input, Path::new("/nowhere"))
+}
+
+/// With profiles in a folder, and without those that the user of this machine has.
+fn ask_with_profiles(arguments: &[&str], input: &[u8], profiles: &Path) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_nettlp-q"))
         .args(arguments)
+        .env("NETTLP_PROFILE_PATH", profiles)
+        .env("XDG_DATA_HOME", "/nowhere/data")
+        .env("XDG_DATA_DIRS", "/nowhere/system")
+        .env("XDG_CACHE_HOME", "/nowhere/cache")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -320,4 +329,61 @@ fn a_full_disk_is_an_error() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot be written"));
+}
+
+/// The recording of the demo, which is the memory of a real kernel, as a file.
+const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/session/demo/recording");
+
+#[test]
+fn the_profile_of_the_kernel_is_found_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = nettlp_q::session::demo::profile().unwrap();
+    let text = String::from_utf8(text.into_owned()).unwrap();
+    // Another build of the same release, and a kernel with its banner elsewhere, come first.
+    let banner = text
+        .lines()
+        .find(|line| line.starts_with("version: "))
+        .unwrap();
+    let another = banner.replace(" SMP ", " SMP PREEMPT ");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("a.yaml", &text.replace(banner, &another));
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("  linux_banner: "))
+        .unwrap();
+    write(
+        "b.yaml",
+        &text.replace(line, "  linux_banner: 0xffffffff82654320 rodata 8"),
+    );
+    write("broken.yaml", "no profile\n");
+    write("right.yaml", &text);
+    let output = ask_with_profiles(&["--replay", RECORDING, "-e", TASKS], b"", folder.path());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    assert!(errors.contains("right.yaml is the profile"), "{errors}");
+    let (expected, _) = demo(&["-e", TASKS]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+}
+
+#[test]
+fn a_kernel_without_a_profile_is_named_with_the_way_to_make_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("ram");
+    let banner = b"Linux version 6.1.0-9-amd64 (a@b) (gcc (Debian)) #1 SMP Debian 6.1.27-1\n\0";
+    let mut bytes = vec![0; 32 << 20];
+    bytes[0x123_4560..0x123_4560 + banner.len()].copy_from_slice(banner);
+    std::fs::write(&image, bytes).unwrap();
+    for profiles in [folder.path(), Path::new("/nowhere")] {
+        let arguments = ["--image", path(&image), "-e", TASKS];
+        let output = ask_with_profiles(&arguments, b"", profiles);
+        assert_refused(
+            &output,
+            4,
+            &[
+                "no profile of the target's kernel, Linux 6.1.0-9-amd64",
+                "in its memory: Linux version 6.1.0-9-amd64 (a@b)",
+                "(from the package linux-image-6.1.0-9-amd64-dbg): mkdir -p /nowhere/data/nettlp-q/profiles && nettlp-profile /usr/lib/debug/boot/vmlinux-6.1.0-9-amd64 -o /nowhere/data/nettlp-q/profiles/6.1.0-9-amd64.yaml",
+            ],
+        );
+    }
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nettlp_q::profile::SearchPath;
 use nettlp_q::report::{Report, SourceText};
 use nettlp_q::row::Rows;
 use nettlp_q::session::{Output, Session, SessionOptions, Settings, Statistics, Status, demo};
@@ -53,6 +54,7 @@ fn session_with(profiles: Vec<std::path::PathBuf>) -> Session {
         built_in_profile: demo::profile(),
         variables: Vec::new(),
         ram: None,
+        search_path: SearchPath::default(),
     })
     .unwrap()
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::addr::PhysAddr;
 use crate::dma::Dma;
-use crate::profile::LayoutProfile;
+use crate::profile::{LayoutProfile, SearchPath};
 use crate::report::{Report, Severity, SourceText};
 use crate::row::{Row, Rows};
 use crate::session::{Output, Session, SessionOptions, Settings, Statistics, Status};
@@ -39,6 +39,7 @@ impl Conversation {
             built_in_profile,
             variables: Vec::new(),
             ram: None,
+            search_path: SearchPath::default(),
         });
         let session =
             session.map_err(|(report, status)| BenchError::Told(Box::new(report), status))?;

@@ -15,10 +15,11 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::generate;
+use crate::profile::SearchPath;
 use crate::render::{self, Format};
 use crate::repl;
 use crate::report::{Report, SourceText};
-use crate::session::{Session, SessionOptions, Status, names_layout};
+use crate::session::{BANNER_LABEL, Session, SessionOptions, Status, names_layout};
 
 use super::adapter::OpenDemo;
 use super::console::{Console, StatisticsForm, wants_color};
@@ -62,6 +63,10 @@ pub struct QueryArguments {
     file: Option<PathBuf>,
 
     /// What the target's kernel looks like: a profile that `nettlp-profile` wrote, or more walks; may be repeated
+    ///
+    /// Without a profile, the one of the target's kernel is looked for, by the kernel's banner, in the folders of
+    /// NETTLP_PROFILE_PATH, $XDG_DATA_HOME/nettlp-q/profiles (by default under ~/.local/share), the same in XDG_DATA_DIRS, and
+    /// $XDG_CACHE_HOME/nettlp-q/profiles. `nettlp-profile list` shows what is there.
     #[arg(short, long = "profile", value_name = "PROFILE.yaml")]
     profiles: Vec<PathBuf>,
 
@@ -148,7 +153,12 @@ impl QueryArguments {
         let mut target = self.open_target(demo).map_err(wrong)?;
         let made = self.live_profile(&mut target)?;
         let recording = target.recording.clone();
-        let mut session = Session::open(self.session_options(target, demo, made))?;
+        let options = self.session_options(target, demo, made);
+        let is_built_in = options.built_in_profile.is_some();
+        let mut session = Session::open(options)?;
+        if !is_built_in {
+            self.tell_profile(&session);
+        }
         let mut console = Console::new(self.output, self.statistics_form(script.is_some()));
         let cancel = session.cancel_flag();
         let patience = if script.is_some() {
@@ -166,6 +176,9 @@ impl QueryArguments {
             None => prompt(&mut session, &mut console)?,
         };
         if let Some(recording) = recording {
+            if let Some(banner) = session.banner() {
+                recording.label(BANNER_LABEL, banner);
+            }
             recording
                 .finish()
                 .map_err(|error| (error.report(), Status::Failed))?;
@@ -245,6 +258,20 @@ impl QueryArguments {
             built_in_profile: if is_demo { (demo.profile)() } else { made },
             variables: self.variables.clone(),
             ram: None,
+            search_path: SearchPath::of_this_process(),
+        }
+    }
+
+    /// Says which profile was found, where none was named.
+    fn tell_profile(&self, session: &Session) {
+        let profile = session.profile();
+        let named = |path: &PathBuf| path.display().to_string() == profile.name();
+        if !self.profiles.iter().any(named) {
+            tell(&Report::note(format!(
+                "the target runs Linux {}, of which {} is the profile",
+                profile.header().release,
+                profile.name()
+            )));
         }
     }
 

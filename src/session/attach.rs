@@ -17,6 +17,8 @@ use super::output::{Output, Status};
 pub(super) struct Attached {
     memory: Option<Box<dyn PhysicalMemory>>,
     ram: Option<Vec<PhysRange>>,
+    /// A kernel that was verified when its profile was chosen.
+    located: Option<Kernel>,
     found: Option<Found>,
 }
 
@@ -33,8 +35,23 @@ impl Attached {
         Self {
             memory: Some(memory),
             ram,
+            located: None,
             found: None,
         }
+    }
+
+    /// The target with a kernel that was verified already.
+    pub(super) fn with_kernel(mut self, kernel: Option<Kernel>) -> Self {
+        self.located = kernel;
+        self
+    }
+
+    /// The banner of the kernel, once it was found.
+    pub(super) fn banner(&self) -> Option<&str> {
+        let found = self.found.as_ref().map(|found| found.kernel.as_ref());
+        found
+            .or(self.located.as_ref())
+            .map(|kernel| kernel.banner.as_str())
     }
 
     /// The kernel, looked for when this is first called.
@@ -51,16 +68,12 @@ impl Attached {
             return Err(Status::NoTarget);
         };
         let known = self.ram.clone().or_else(|| memory.ram());
-        let scan_budget = if known.is_some() && memory.counters() == Counters::default() {
-            u64::MAX
-        } else {
-            256 << 20
+        let options = locate_options(memory.as_ref(), self.ram.clone());
+        let located = match self.located.take() {
+            Some(kernel) => Ok(kernel),
+            None => locate(&mut memory, &catalog.profile, &options),
         };
-        let options = LocateOptions {
-            ram: self.ram.clone(),
-            scan_budget,
-        };
-        let kernel = match locate(&mut memory, &catalog.profile, &options) {
+        let kernel = match located {
             Ok(kernel) => kernel,
             Err(error) => {
                 self.memory = Some(memory);
@@ -87,6 +100,20 @@ impl Attached {
     }
 }
 
+/// How a kernel is looked for: where everything is cheap (an image, whose reads are not counted), all of it may be scanned.
+pub(super) fn locate_options(
+    memory: &dyn PhysicalMemory,
+    ram: Option<Vec<PhysRange>>,
+) -> LocateOptions {
+    let known = ram.is_some() || memory.ram().is_some();
+    let scan_budget = if known && memory.counters() == Counters::default() {
+        u64::MAX
+    } else {
+        256 << 20
+    };
+    LocateOptions { ram, scan_budget }
+}
+
 /// A live target's memory behind its own map of its RAM, so that no pointer, however wild, makes us read a device.
 fn guarded(
     mut memory: Box<dyn PhysicalMemory>,
@@ -109,7 +136,8 @@ fn guarded(
     }
 }
 
-fn report(error: &LocateError) -> Report {
+/// What kept a kernel from being found, told to a person.
+pub(super) fn report(error: &LocateError) -> Report {
     let mut report = Report::error(error.to_string());
     report.notes = error.notes();
     report.hints = error

@@ -5,6 +5,7 @@
 //! A statement either takes effect whole or leaves no trace in the session's definitions.
 
 mod attach;
+mod choose;
 pub mod demo;
 mod describe;
 mod execute;
@@ -29,10 +30,13 @@ use crate::lang::ast::{Statement, StatementKind};
 use crate::lang::catalog::{Catalog, Definitions};
 use crate::lang::parse_program;
 use crate::memory::PhysicalMemory;
+use crate::profile::{LayoutProfile, SearchPath};
 use crate::report::{Report, SourceText};
 use crate::value::{Reason, Value, ValueType};
 
 use attach::Attached;
+
+pub use choose::BANNER_LABEL;
 
 pub use library::shipped_library;
 pub use output::{Output, Statistics, Status};
@@ -54,6 +58,8 @@ pub struct SessionOptions {
     pub variables: Vec<(String, String)>,
     /// Addresses that may be probed for the kernel (`--ram`).
     pub ram: Option<Vec<PhysRange>>,
+    /// Where the profile is looked for if `profiles` has no layout profile and none is built in.
+    pub search_path: SearchPath,
 }
 
 /// A conversation about one target.
@@ -68,19 +74,29 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens a session: loads the profile and the walk library. The target is not touched yet.
+    /// Opens a session: loads the profile and the walk library. The target is not touched yet, unless no profile is named: then its
+    /// kernel is looked for, to find the profile that describes it.
     pub fn open(options: SessionOptions) -> Result<Self, (Report, Status)> {
         let loaded = profiles::load(&options.profiles, options.built_in_profile)?;
+        let mut memory = options.memory;
+        let (layout, kernel) = match loaded.layout {
+            Some(layout) => (layout, None),
+            None => {
+                let ram = options.ram.clone();
+                let chosen = choose::choose(&mut memory, ram, &options.search_path)?;
+                (Arc::new(chosen.layout), Some(chosen.kernel))
+            }
+        };
         let definitions = Definitions {
             variables: variables(options.variables),
             ..Definitions::default()
         };
         Ok(Self {
-            catalog: Rc::new(Catalog::new(loaded.layout, loaded.library)),
+            catalog: Rc::new(Catalog::new(layout, loaded.library)),
             definitions,
             settings: Settings::default(),
             target_name: options.target,
-            attached: Attached::new(options.memory, options.ram),
+            attached: Attached::new(memory, options.ram).with_kernel(kernel),
             cancel: Arc::new(AtomicBool::new(false)),
         })
     }
@@ -88,6 +104,16 @@ impl Session {
     /// Set from outside to stop what runs; the session clears it when the next text begins.
     pub fn cancel_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.cancel)
+    }
+
+    /// The layout profile that is used.
+    pub fn profile(&self) -> &LayoutProfile {
+        &self.catalog.profile
+    }
+
+    /// The banner of the target's kernel, once it was found.
+    pub fn banner(&self) -> Option<&str> {
+        self.attached.banner()
     }
 
     /// What `set` has set.

@@ -1,4 +1,4 @@
-//! Files named by `-p` → a layout profile and a walk library.
+//! Files named by `-p` → a layout profile, where one is named, and a walk library.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -14,7 +14,8 @@ use super::output::Status;
 
 /// What the files hold.
 pub(super) struct Loaded {
-    pub(super) layout: Arc<LayoutProfile>,
+    /// `None` where no layout profile was named.
+    pub(super) layout: Option<Arc<LayoutProfile>>,
     pub(super) library: Library,
 }
 
@@ -55,13 +56,10 @@ pub(super) fn load(
             .map_err(|error| (Report::from_error(&error), Status::Failed))?;
         layout = Some(opened);
     }
-    match layout {
-        Some(layout) => Ok(Loaded {
-            layout: Arc::new(layout),
-            library,
-        }),
-        None => Err((no_profile(), Status::Wrong)),
-    }
+    Ok(Loaded {
+        layout: layout.map(Arc::new),
+        library,
+    })
 }
 
 /// Whether one of the files is, or is taken for, a layout profile. Files that cannot be read are, so that loading them says why not.
@@ -100,11 +98,4 @@ fn cut_short(path: &Path) -> Report {
     Report::error(format!("{}: the profile has no symbols", path.display()))
         .with_note("symbols are the last part of a profile: the file is cut short, or was made without them")
         .with_hint("make it again: nettlp-profile vmlinux -o kernel.yaml")
-}
-
-fn no_profile() -> Report {
-    Report::error("no profile of the target's kernel is given")
-        .with_note("a profile says where the kernel's structures keep what; it is made once a kernel build")
-        .with_hint("make one from the kernel's vmlinux with debug information: nettlp-profile vmlinux -o kernel.yaml")
-        .with_hint("then name it: -p kernel.yaml")
 }
