@@ -8,6 +8,7 @@ mod console;
 mod interrupt;
 mod live;
 pub mod profile;
+mod profile_tools;
 mod progress;
 pub mod query;
 mod remote;

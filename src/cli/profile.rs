@@ -14,6 +14,7 @@ use crate::report::Report;
 
 use super::complain::complain;
 use super::live;
+use super::profile_tools::{self, Tool};
 use super::progress::shown;
 use super::target::TargetArguments;
 
@@ -29,10 +30,20 @@ const WRONG_USAGE: u8 = 2;
 ///
 /// The profile is plain YAML, one document a type, and comes to standard output or, with -o, into a file.
 #[derive(Debug, Parser)]
-#[command(name = "nettlp-profile", version)]
+#[command(
+    name = "nettlp-profile",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    override_usage = "nettlp-profile VMLINUX [OPTIONS]\n       nettlp-profile --live [OPTIONS]\n       nettlp-profile list|show|diff|check ..."
+)]
 struct Arguments {
+    #[command(subcommand)]
+    tool: Option<Tool>,
     /// The kernel: vmlinux with debug information or BTF, compressed or in a Debian package; /boot/vmlinuz-…; or BTF alone
     /// (/sys/kernel/btf/vmlinux)
+    ///
+    /// A file that is called like one of the commands is given with its folder: ./list
     #[arg(
         value_name = "VMLINUX",
         required_unless_present = "live",
@@ -99,6 +110,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
+    if let Some(tool) = &arguments.tool {
+        return profile_tools::run(tool);
+    }
     match make(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(report) => {
