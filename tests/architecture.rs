@@ -29,7 +29,7 @@ const CRATES: [(&str, &[&str]); 31] = [
     ("socket2", &["dma", "adapter"]),
     ("nix", &["adapter"]),
     ("rustix", &["memory", "dma", "adapter", "bench"]),
-    ("serde_yaml", &["profile"]),
+    ("serde_yaml", &["profile", "cli"]),
     ("serde", &["profile", "render"]),
     ("gimli", &["generate"]),
     ("rayon", &["generate"]),

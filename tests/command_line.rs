@@ -23,6 +23,7 @@ fn ask_with_profiles(arguments: &[&str], input: &[u8], profiles: &Path) -> Outpu
         .env("XDG_DATA_HOME", "/nowhere/data")
         .env("XDG_DATA_DIRS", "/nowhere/system")
         .env("XDG_CACHE_HOME", "/nowhere/cache")
+        .env("XDG_CONFIG_HOME", profiles)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -385,5 +386,33 @@ fn a_kernel_without_a_profile_is_named_with_the_way_to_make_it() {
                 "(from the package linux-image-6.1.0-9-amd64-dbg): mkdir -p /nowhere/data/nettlp-q/profiles && nettlp-profile /usr/lib/debug/boot/vmlinux-6.1.0-9-amd64 -o /nowhere/data/nettlp-q/profiles/6.1.0-9-amd64.yaml",
             ],
         );
+    }
+}
+
+#[test]
+fn a_target_can_have_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let ask = |arguments: &[&str]| ask_with_profiles(arguments, b"", folder.path());
+    let output = ask(&["--target", "web1", "-e", TASKS]);
+    assert_refused(&output, 2, &["no target is called `web1`", "targets.yaml"]);
+    std::fs::create_dir(folder.path().join("nettlp-q")).unwrap();
+    let file = folder.path().join("nettlp-q/targets.yaml");
+    std::fs::write(&file, "toy:\n  demo: true\ndump:\n  image: ram\n").unwrap();
+    let output = ask(&["--target", "toy", "-e", TASKS]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*errors), (Some(0), ""));
+    let (expected, _) = demo(&["-e", TASKS]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+    for (arguments, words) in [
+        (&["--target", "tyo"][..], &["did you mean `toy`?"][..]),
+        (&["--target", "toy", "--demo"], &["cannot be used with"]),
+        (
+            &["--target", "dump", "-b", "1b:00"],
+            &["-b is for an adapter"],
+        ),
+        (&["--target", "dump"], &["nettlp-q/ram"]),
+    ] {
+        let output = ask(&[arguments, &["-e", TASKS]].concat());
+        assert_refused(&output, 2, words);
     }
 }

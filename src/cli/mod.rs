@@ -7,6 +7,7 @@ mod complain;
 mod console;
 mod interrupt;
 mod live;
+mod named;
 pub mod profile;
 mod profile_tools;
 mod progress;

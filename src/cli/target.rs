@@ -13,6 +13,7 @@ use crate::report::Report;
 use crate::wire::RequesterId;
 
 use super::adapter::OpenDemo;
+use super::named;
 use super::remote::{Remote, open_remote};
 
 /// The flags that say which memory is read, and how.
@@ -53,6 +54,13 @@ pub struct TargetArguments {
     /// Read the recording of a real kernel that is built into the program
     #[arg(long)]
     demo: bool,
+
+    /// Read the target that the file of targets calls so; other flags add to what the file says
+    ///
+    /// The file is ~/.config/nettlp-q/targets.yaml ($XDG_CONFIG_HOME): under each name what the flags would say, for example
+    /// `web1: {remote: 192.168.10.1, requester: 1b:00}`.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["remote", "image", "image_map", "replay", "demo"])]
+    target: Option<String>,
 
     /// Physical addresses that may be read, START-END,... in hexadecimal; anything else is refused before it is sent
     ///
@@ -137,6 +145,9 @@ impl TargetArguments {
     ///
     /// Errors: flags that contradict each other or lack a companion; a file, port or adapter that cannot be used.
     pub fn open(&self, demo: &OpenDemo<'_>) -> Result<Target, Report> {
+        if let Some(name) = &self.target {
+            return self.with_named(name)?.open(demo);
+        }
         let origin = self.origin()?;
         let mut memory = self.open_origin(&origin, demo)?;
         if let Some(RamMap(ranges)) = &self.ram {
@@ -157,6 +168,9 @@ impl TargetArguments {
 
     /// Where the flags say that memory comes from.
     pub fn origin(&self) -> Result<Origin, Report> {
+        if let Some(name) = &self.target {
+            return self.with_named(name)?.origin();
+        }
         match (&self.remote, &self.image, &self.replay) {
             (Some(remote), _, _) => Ok(Origin::Adapter(*remote)),
             (_, Some(path), _) => Ok(Origin::Image(path.clone())),
@@ -167,6 +181,42 @@ impl TargetArguments {
                 None => Ok(Origin::Demo { asked: self.demo }),
             },
         }
+    }
+
+    /// What was typed, and where nothing was typed what the file of targets says under the name.
+    fn with_named(&self, name: &str) -> Result<Self, Report> {
+        let file = named::named(name, |variable| std::env::var_os(variable))?;
+        if file.remote.is_none()
+            && let Some(flag) = self.flag_without_remote()
+        {
+            return Err(Report::error(format!(
+                "{flag} is for an adapter, and the target `{name}` is none"
+            )));
+        }
+        let typed = self.clone();
+        // Either flag says who the requester is.
+        let asks = typed.requester.is_some() || typed.requester_from.is_some();
+        let (requester, requester_from) = match asks {
+            true => (typed.requester, typed.requester_from),
+            false => (file.requester, file.requester_from),
+        };
+        Ok(Self {
+            target: None,
+            remote: file.remote,
+            image: file.image,
+            image_map: file.image_map,
+            replay: file.replay,
+            demo: file.demo,
+            requester,
+            requester_from,
+            local: typed.local.or(file.local),
+            ram: typed.ram.or(file.ram),
+            max_read_request: typed.max_read_request.or(file.max_read_request),
+            window: typed.window.or(file.window),
+            tags: typed.tags.or(file.tags),
+            record: typed.record,
+            pcap: typed.pcap,
+        })
     }
 
     /// A flag that is about an adapter, where none is named: the demo must not be read by mistake.
