@@ -186,6 +186,37 @@ fn differences_are_summed_up_or_told_in_full() {
 }
 
 #[test]
+fn profiles_in_the_path_are_named_by_their_kernel() {
+    let folder = copies(&[
+        ("x.yaml", &[]),
+        (
+            "y.yaml",
+            &[
+                ("release: 6.1.0-shapes", "release: 6.1.0-shapes-rt"),
+                ("3b43fad5", "4b43fad5"),
+            ],
+        ),
+    ]);
+    for (name, status, words) in [
+        ("6.1.0-shapes", 0, ""),
+        ("6.1.0-shapes-r", 0, ""),
+        ("4b43fa", 0, ""),
+        (
+            "6.1",
+            1,
+            "`6.1` may be any of 6.1.0-shapes, 6.1.0-shapes-rt",
+        ),
+        ("4b4", 1, "cannot read profile 4b4"),
+        ("7.0", 1, "cannot read profile 7.0"),
+    ] {
+        let output = run_with(folder.path(), &["show", name, "struct inner"]);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{name}: {errors}");
+        assert!(errors.contains(words), "{name}: {errors}");
+    }
+}
+
+#[test]
 fn a_sound_profile_is_sound() {
     insta::assert_snapshot!(
         "check_sound",
@@ -201,6 +232,7 @@ fn what_is_wrong_with_a_profile_is_told() {
             ("release: 6.1.0-shapes", "release: 6.2.0-shapes"),
             ("build_id: \"3b43", "build_id: \"xyz"),
             ("half: 0x70 int", "half: 0x6c int"),
+            ("either: 0x90 union", "either: 0x8c union"),
             ("matrix: 0x98 char[2][3]", "matrix: 0x98 char[200][3]"),
             (
                 "fn: 0x18 void (*)(struct inner *, ...)",

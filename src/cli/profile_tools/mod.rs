@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::profile::{LayoutProfile, ProfileError, SearchPath};
+use crate::profile::{LayoutProfile, Preview, ProfileError, SearchPath};
 use crate::report::{Report, nearest};
 
 use super::complain::complain;
@@ -22,6 +22,9 @@ const PROGRAM: &str = "nettlp-profile";
 
 /// Something that was asked for could not be done, or a check did not hold.
 const FAILED: u8 = 1;
+/// Digits of a build ID that are enough to mean one.
+const SHORTEST_BUILD_ID: usize = 6;
+
 /// The target does not answer, or is not the profile's kernel.
 const NO_TARGET: u8 = 4;
 
@@ -57,7 +60,7 @@ pub(super) struct ListArguments {
 /// Arguments of `show`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ShowArguments {
-    /// Profile that nettlp-profile wrote
+    /// Profile that nettlp-profile wrote, or the beginning of the release or build ID of one that `list` shows
     #[arg(value_name = "FILE")]
     profile: PathBuf,
     /// Types: task_struct, 'struct pid', atomic_t, 'enum pid_type'
@@ -71,7 +74,7 @@ pub(super) struct ShowArguments {
 /// Arguments of `diff`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct DiffArguments {
-    /// Profile of the one kernel
+    /// Profile of the one kernel: a file, or the beginning of its release or build ID, as `list` shows them
     #[arg(value_name = "A")]
     first: PathBuf,
     /// Profile of the other
@@ -91,7 +94,7 @@ pub(super) struct DiffArguments {
 /// Arguments of `check`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct CheckArguments {
-    /// Profile that nettlp-profile wrote
+    /// Profile that nettlp-profile wrote, or the beginning of the release or build ID of one that `list` shows
     #[arg(value_name = "FILE")]
     profile: PathBuf,
     #[command(flatten)]
@@ -132,8 +135,14 @@ pub(super) fn run(tool: &Tool) -> ExitCode {
     }
 }
 
-/// Opens a profile that is named on the command line.
-fn open(path: &Path) -> Result<LayoutProfile, Report> {
+/// Opens a profile that is named on the command line: a file, or where there is none of that name the beginning of the release or of the
+/// build ID of a profile in the search path.
+fn open(named: &Path) -> Result<LayoutProfile, Report> {
+    let path = match named.exists() {
+        true => named.to_owned(),
+        false => in_search_path(named, &SearchPath::of_this_process())?,
+    };
+    let path = path.as_path();
     LayoutProfile::open(path).map_err(|error| {
         let report = damaged(&error);
         match error {
@@ -148,6 +157,46 @@ fn open(path: &Path) -> Result<LayoutProfile, Report> {
             _ => report.with_hint("make the profile again: nettlp-profile VMLINUX -o FILE"),
         }
     })
+}
+
+/// The file of the only kernel in the search path whose release or build ID begins so; what was named where none does.
+fn in_search_path(named: &Path, path: &SearchPath) -> Result<PathBuf, Report> {
+    let Some(name) = named.to_str().filter(|name| !name.contains('/')) else {
+        return Ok(named.to_owned());
+    };
+    let previews = path
+        .entries()
+        .into_iter()
+        .filter_map(|entry| entry.preview.ok());
+    let mut found: Vec<Preview> = previews
+        .filter(|preview| {
+            let build_id = preview.header.build_id.as_deref().unwrap_or("");
+            let short = name.len() < SHORTEST_BUILD_ID;
+            preview.header.release.starts_with(name) || (!short && build_id.starts_with(name))
+        })
+        .collect();
+    // The same build in several folders, and a release that is the beginning of another.
+    if let Some(exact) = found
+        .iter()
+        .position(|preview| preview.header.release == name)
+    {
+        return Ok(found.swap_remove(exact).path);
+    }
+    let first = found.first().map(|preview| preview.header.clone());
+    if found
+        .iter()
+        .any(|preview| Some(&preview.header) != first.as_ref())
+    {
+        let releases: Vec<&str> = found.iter().map(|p| p.header.release.as_str()).collect();
+        return Err(
+            Report::error(format!("`{name}` may be any of {}", releases.join(", ")))
+                .with_hint("say more of the release or of the build ID, or name the file"),
+        );
+    }
+    Ok(found
+        .into_iter()
+        .next()
+        .map_or_else(|| named.to_owned(), |preview| preview.path))
 }
 
 fn damaged(error: &ProfileError) -> Report {
