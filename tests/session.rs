@@ -54,6 +54,7 @@ fn session_with(profiles: Vec<std::path::PathBuf>) -> Session {
         built_in_profile: demo::profile(),
         variables: Vec::new(),
         ram: None,
+        scan_budget: u64::MAX,
         search_path: SearchPath::default(),
     })
     .unwrap()

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::addr::PhysAddr;
 use crate::dma::Dma;
+use crate::locate::LocateOptions;
 use crate::profile::{LayoutProfile, SearchPath};
 use crate::report::{Report, Severity, SourceText};
 use crate::row::{Row, Rows};
@@ -39,6 +40,7 @@ impl Conversation {
             built_in_profile,
             variables: Vec::new(),
             ram: None,
+            scan_budget: LocateOptions::default().scan_budget,
             search_path: SearchPath::default(),
         });
         let session =

@@ -252,6 +252,7 @@ impl QueryArguments {
         let is_demo = matches!(target.origin, Origin::Demo { .. });
         let made = made.map(|text| Cow::Owned(text.into_bytes()));
         SessionOptions {
+            scan_budget: target.origin.scan_budget(),
             memory: target.memory,
             target: target.origin.to_string(),
             profiles: self.profiles.clone(),

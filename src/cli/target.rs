@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use crate::addr::PhysRange;
+use crate::locate::LocateOptions;
 use crate::memory::{
     Guard, ImageMap, PhysicalMemory, RangeError, Recorder, RecordingHandle, open_image,
     open_recording, parse_image_map, parse_ranges,
@@ -125,6 +126,16 @@ impl fmt::Display for Origin {
             Self::Image(path) => write!(formatter, "image {}", path.display()),
             Self::Recording(path) => write!(formatter, "recording {}", path.display()),
             Self::Demo { .. } => write!(formatter, "built-in demo"),
+        }
+    }
+}
+
+impl Origin {
+    /// Bytes that may be read to say which kernel is there, where it is not the one that was looked for.
+    pub fn scan_budget(&self) -> u64 {
+        match self {
+            Self::Adapter(_) => LocateOptions::default().scan_budget,
+            _ => u64::MAX,
         }
     }
 }

@@ -2,11 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::addr::PhysRange;
 use crate::exec::Target;
 use crate::lang::catalog::Catalog;
 use crate::locate::{Kernel, LocateError, LocateOptions, locate, ram_map};
-use crate::memory::{Counters, Guard, PhysicalMemory};
+use crate::memory::{Guard, PhysicalMemory};
 use crate::report::Report;
 use crate::wave::Engine;
 
@@ -16,7 +15,7 @@ use super::output::{Output, Status};
 #[derive(Debug)]
 pub(super) struct Attached {
     memory: Option<Box<dyn PhysicalMemory>>,
-    ram: Option<Vec<PhysRange>>,
+    options: LocateOptions,
     /// A kernel that was verified when its profile was chosen.
     located: Option<Kernel>,
     found: Option<Found>,
@@ -31,10 +30,10 @@ pub(super) struct Found {
 }
 
 impl Attached {
-    pub(super) fn new(memory: Box<dyn PhysicalMemory>, ram: Option<Vec<PhysRange>>) -> Self {
+    pub(super) fn new(memory: Box<dyn PhysicalMemory>, options: LocateOptions) -> Self {
         Self {
             memory: Some(memory),
-            ram,
+            options,
             located: None,
             found: None,
         }
@@ -67,11 +66,10 @@ impl Attached {
             output.report(&Report::error("the target was lost"));
             return Err(Status::NoTarget);
         };
-        let known = self.ram.clone().or_else(|| memory.ram());
-        let options = locate_options(memory.as_ref(), self.ram.clone());
+        let known = self.options.ram.clone().or_else(|| memory.ram());
         let located = match self.located.take() {
             Some(kernel) => Ok(kernel),
-            None => locate(&mut memory, &catalog.profile, &options),
+            None => locate(&mut memory, &catalog.profile, &self.options),
         };
         let kernel = match located {
             Ok(kernel) => kernel,
@@ -98,20 +96,6 @@ impl Attached {
         self.found = Some(found.clone());
         Ok(found)
     }
-}
-
-/// How a kernel is looked for: where everything is cheap (an image, whose reads are not counted), all of it may be scanned.
-pub(super) fn locate_options(
-    memory: &dyn PhysicalMemory,
-    ram: Option<Vec<PhysRange>>,
-) -> LocateOptions {
-    let known = ram.is_some() || memory.ram().is_some();
-    let scan_budget = if known && memory.counters() == Counters::default() {
-        u64::MAX
-    } else {
-        256 << 20
-    };
-    LocateOptions { ram, scan_budget }
 }
 
 /// A live target's memory behind its own map of its RAM, so that no pointer, however wild, makes us read a device.

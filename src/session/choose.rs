@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::addr::{PhysAddr, PhysRange};
+use crate::addr::PhysAddr;
 use crate::locate::{
-    FoundBanner, Kernel, LocateError, Suspect, Unrecognised, locate_at, recognise,
+    FoundBanner, Kernel, LocateError, LocateOptions, Suspect, Unrecognised, locate_at, recognise,
 };
 use crate::memory::PhysicalMemory;
 use crate::profile::{Entry, LayoutProfile, Preview, SearchPath};
@@ -26,15 +26,14 @@ pub(super) struct Chosen {
 /// profile loaded, and the kernel verified by it.
 pub(super) fn choose(
     memory: &mut Box<dyn PhysicalMemory>,
-    ram: Option<Vec<PhysRange>>,
+    options: &LocateOptions,
     path: &SearchPath,
 ) -> Result<Chosen, (Report, Status)> {
     let shelf = Shelf::new(path.entries());
-    let options = attach::locate_options(memory.as_ref(), ram);
     let mut refused: Vec<(PathBuf, String)> = Vec::new();
     let recognised = recognise(
         memory,
-        &options,
+        options,
         &shelf.suspects,
         &mut |memory, number, image| {
             let preview = shelf.previews.get(number)?;
@@ -45,7 +44,7 @@ pub(super) fn choose(
                     return None;
                 }
             };
-            match locate_at(memory, &layout, &options, image) {
+            match locate_at(memory, &layout, options, image) {
                 Ok(kernel) => Some(Chosen { layout, kernel }),
                 Err(error) => {
                     refused.push((preview.path.clone(), reason(&error)));

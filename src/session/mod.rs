@@ -29,6 +29,7 @@ use crate::addr::PhysRange;
 use crate::lang::ast::{Statement, StatementKind};
 use crate::lang::catalog::{Catalog, Definitions};
 use crate::lang::parse_program;
+use crate::locate::LocateOptions;
 use crate::memory::PhysicalMemory;
 use crate::profile::{LayoutProfile, SearchPath};
 use crate::report::{Report, SourceText};
@@ -58,6 +59,9 @@ pub struct SessionOptions {
     pub variables: Vec<(String, String)>,
     /// Addresses that may be probed for the kernel (`--ram`).
     pub ram: Option<Vec<PhysRange>>,
+    /// Bytes that may be read to say which other kernel is there, where the profile's is not: on a live target few, as nobody waits
+    /// minutes for a message; of an image all.
+    pub scan_budget: u64,
     /// Where the profile is looked for if `profiles` has no layout profile and none is built in.
     pub search_path: SearchPath,
 }
@@ -79,11 +83,14 @@ impl Session {
     pub fn open(options: SessionOptions) -> Result<Self, (Report, Status)> {
         let loaded = profiles::load(&options.profiles, options.built_in_profile)?;
         let mut memory = options.memory;
+        let locate = LocateOptions {
+            ram: options.ram,
+            scan_budget: options.scan_budget,
+        };
         let (layout, kernel) = match loaded.layout {
             Some(layout) => (layout, None),
             None => {
-                let ram = options.ram.clone();
-                let chosen = choose::choose(&mut memory, ram, &options.search_path)?;
+                let chosen = choose::choose(&mut memory, &locate, &options.search_path)?;
                 (Arc::new(chosen.layout), Some(chosen.kernel))
             }
         };
@@ -96,7 +103,7 @@ impl Session {
             definitions,
             settings: Settings::default(),
             target_name: options.target,
-            attached: Attached::new(memory, options.ram).with_kernel(kernel),
+            attached: Attached::new(memory, locate).with_kernel(kernel),
             cancel: Arc::new(AtomicBool::new(false)),
         })
     }

@@ -12,9 +12,6 @@ use super::super::complain::complain;
 use super::paper::{counted, print};
 use super::{CheckArguments, FAILED, NO_TARGET, PROGRAM, open};
 
-/// Bytes of a live target that may be searched to say which other kernel runs there.
-const SCAN_BUDGET: u64 = 256 << 20;
-
 pub(super) fn run(arguments: &CheckArguments) -> Result<u8, Report> {
     let profile = open(&arguments.profile)?;
     let examination = examine(&profile);
@@ -72,10 +69,7 @@ fn against_target(arguments: &CheckArguments, profile: &LayoutProfile) -> Result
     let mut target = arguments.target.open(&demo::memory)?;
     let options = LocateOptions {
         ram: None,
-        scan_budget: match target.origin {
-            Origin::Adapter(_) => SCAN_BUDGET,
-            _ => u64::MAX,
-        },
+        scan_budget: target.origin.scan_budget(),
     };
     let found = locate(&mut target.memory, profile, &options);
     if let Some(recording) = target.recording {
