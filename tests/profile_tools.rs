@@ -196,6 +196,10 @@ fn profiles_in_the_path_are_named_by_their_kernel() {
                 ("3b43fad5", "4b43fad5"),
             ],
         ),
+        (
+            "z.yaml",
+            &[("release: 6.1.0-shapes", "release: 6.12.0-shapes")],
+        ),
     ]);
     for (name, status, words) in [
         ("6.1.0-shapes", 0, ""),
@@ -206,6 +210,7 @@ fn profiles_in_the_path_are_named_by_their_kernel() {
             1,
             "`6.1` may be any of 6.1.0-shapes, 6.1.0-shapes-rt",
         ),
+        ("6.12", 0, ""),
         ("4b4", 1, "cannot read profile 4b4"),
         ("7.0", 1, "cannot read profile 7.0"),
     ] {

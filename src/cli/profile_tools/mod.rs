@@ -182,12 +182,21 @@ fn in_search_path(named: &Path, path: &SearchPath) -> Result<PathBuf, Report> {
     {
         return Ok(found.swap_remove(exact).path);
     }
+    // `6.1` is 6.1.0 rather than 6.12.
+    let is_whole = |preview: &Preview| {
+        let rest = preview.header.release.strip_prefix(name);
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    if found.iter().any(is_whole) {
+        found.retain(is_whole);
+    }
     let first = found.first().map(|preview| preview.header.clone());
     if found
         .iter()
         .any(|preview| Some(&preview.header) != first.as_ref())
     {
-        let releases: Vec<&str> = found.iter().map(|p| p.header.release.as_str()).collect();
+        let mut releases: Vec<&str> = found.iter().map(|p| p.header.release.as_str()).collect();
+        releases.dedup();
         return Err(
             Report::error(format!("`{name}` may be any of {}", releases.join(", ")))
                 .with_hint("say more of the release or of the build ID, or name the file"),
