@@ -23,6 +23,9 @@ const MAX_BANNER: usize = 512;
 /// Longest notes that are believed.
 const MAX_NOTES: u64 = 64 << 10;
 
+/// Where an image is taken to be whose place nothing tells: far from what is no address.
+const SOMEWHERE: u64 = 0xffff_ffff_a000_0000;
+
 /// An image.
 #[derive(Debug)]
 pub(super) struct Image<'a> {
@@ -145,7 +148,7 @@ impl<'a> Image<'a> {
     pub(super) fn symbols(&self) -> Result<Symbols, GenerateError> {
         let mut problem = KallsymsProblem::NoTokens(0);
         for piece in &self.pieces {
-            match kallsyms::find(piece.bytes, piece.address.unwrap_or(0)) {
+            match kallsyms::find(piece.bytes, piece.address.unwrap_or(SOMEWHERE)) {
                 Ok(found) => {
                     let list = SymbolList::new(found.symbols);
                     return self.identified(piece, list, found.encoding);
@@ -210,7 +213,7 @@ impl<'a> Image<'a> {
         // In memory, the banner tells where the image is; unless addresses are told relative to where they are.
         let start = match (piece.address, encoding) {
             (Some(address), _) => address,
-            (None, AddressEncoding::PlaceRelative) => 0,
+            (None, AddressEncoding::PlaceRelative) => SOMEWHERE,
             (None, _) => {
                 let offset = banner_offset(piece.bytes).ok_or_else(other)?;
                 banner_at.wrapping_sub(offset as u64)

@@ -160,10 +160,9 @@ impl<'a> SymbolList<'a> {
     /// Moves everything that is in the image.
     pub(super) fn move_by(&mut self, distance: u64) {
         let bounds = self.bounds();
-        let is_fixed = |symbol: &Listed<'_>| match kind(symbol, &bounds) {
-            SymbolKind::Absolute => true,
-            SymbolKind::PerCpu => symbol.address < LOWEST_IMAGE_ADDRESS,
-            _ => false,
+        // Offsets into the per-CPU area, and the symbol of its end, are in no image.
+        let is_fixed = |symbol: &Listed<'_>| {
+            symbol.address < LOWEST_IMAGE_ADDRESS || kind(symbol, &bounds) == SymbolKind::Absolute
         };
         for symbol in &mut self.symbols {
             if !is_fixed(symbol) {
@@ -248,10 +247,13 @@ impl<'t> VariableTypes<'t> {
                     .by_address
                     .insert((variable.name, address), &variable.ty);
             }
-            let known = types.by_name.entry(variable.name);
-            known
-                .and_modify(|ty| *ty = None)
-                .or_insert(Some(&variable.ty));
+            // Other variables may have the name of a per-CPU one.
+            if variable.percpu.is_none() {
+                let known = types.by_name.entry(variable.name);
+                known
+                    .and_modify(|ty| *ty = None)
+                    .or_insert(Some(&variable.ty));
+            }
         }
         types
     }
@@ -281,5 +283,125 @@ fn kind(symbol: &Listed<'_>, bounds: &Bounds) -> SymbolKind {
         b'r' => SymbolKind::ReadOnly,
         b'b' | b's' | b'c' => SymbolKind::Bss,
         _ => SymbolKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::definition::Space;
+
+    const MAP: &str = "\
+0000000000000000 D __per_cpu_start
+0000000000000040 D cleanup_list
+0000000000034000 D __per_cpu_end
+0000000001000b53 A phys_startup_64
+ffffffff81000000 T _text
+ffffffff81000b53 T startup_64
+ffffffff81000b53 t twice
+ffffffff81000c00 T twice
+ffffffff82000000 D __start_rodata
+ffffffff82000010 D linux_banner
+ffffffff82000020 D __end_rodata
+ffffffff82600000 D init_task
+ffffffff8340aa80 b cleanup_list
+";
+
+    fn parse(text: &str) -> Result<SymbolList<'_>, GenerateError> {
+        SymbolList::parse(Path::new("map"), text.as_bytes())
+    }
+
+    fn named<'a>(name: &str) -> Spelling<'a> {
+        Spelling::Named {
+            space: Space::Struct,
+            name: name.to_owned().into(),
+            shape: 0,
+        }
+    }
+
+    #[test]
+    fn kinds_and_types_are_those_of_the_place() {
+        let variables = [
+            Variable {
+                name: b"cleanup_list",
+                percpu: Some(0x40),
+                ty: named("hlist_head"),
+            },
+            Variable {
+                name: b"init_task",
+                percpu: None,
+                ty: named("task_struct"),
+            },
+        ];
+        let list = parse(MAP).unwrap();
+        let lines = list.lines(&variables);
+        let told: Vec<String> = lines
+            .iter()
+            .map(|line| format!("{} {} {}", line.name, line.kind.name(), line.ty.is_some()))
+            .collect();
+        for expected in [
+            "cleanup_list percpu true",
+            "cleanup_list#2 bss false",
+            "init_task data true",
+            "linux_banner rodata false",
+            "phys_startup_64 absolute false",
+            "twice text false",
+            "twice#2 text false",
+        ] {
+            assert!(
+                told.iter().any(|line| line == expected),
+                "{told:?} lacks {expected}"
+            );
+        }
+        // The global one comes first.
+        assert_eq!(list.find("twice"), Some(0xffff_ffff_8100_0c00));
+    }
+
+    #[test]
+    fn what_kaslr_moved_is_moved_back() {
+        let slide = 0x1c00_0000;
+        let moved: String = MAP
+            .lines()
+            .map(|line| {
+                let (address, rest) = line.split_at(16);
+                let address = u64::from_str_radix(address, 16).unwrap();
+                let by = if address >= START_KERNEL_MAP {
+                    slide
+                } else {
+                    0
+                };
+                format!("{:016x}{rest}\n", address + by)
+            })
+            .chain(["ffffffffc0000000 t function\t[module]\n".to_owned()])
+            .collect();
+        let mut list = parse(&moved).unwrap();
+        let text = list.find("_text").unwrap();
+        let linked = list.linked_text(Architecture::X86_64).unwrap();
+        assert_eq!(
+            (text, linked),
+            (0xffff_ffff_9d00_0000, 0xffff_ffff_8100_0000)
+        );
+        list.move_by(linked.wrapping_sub(text));
+        assert_eq!(list.symbols, parse(MAP).unwrap().symbols);
+    }
+
+    #[test]
+    fn what_is_no_list_is_told_with_its_line() {
+        for (text, line) in [
+            (
+                "The real System.map is in the linux-image-…-dbg package\n",
+                1,
+            ),
+            ("ffffffff81000000 T _text\nffffffff81000000 T\n", 2),
+            ("ffffffff81000000 T _text\n\nffffffff81000000 TT x\n", 3),
+            ("81 T _text\n", 1),
+        ] {
+            match parse(text) {
+                Err(GenerateError::BadSymbolList { line: told, .. }) => assert_eq!(told, line),
+                other => panic!("{other:?}"),
+            }
+        }
+        let hidden = parse("0000000000000000 T _text\n");
+        assert!(matches!(hidden, Err(GenerateError::HiddenAddresses { .. })));
     }
 }
