@@ -135,9 +135,7 @@ fn make(arguments: &Arguments) -> Result<(), Report> {
     let Some(vmlinux) = &arguments.vmlinux else {
         return live_profile(arguments, &options);
     };
-    let made = shown(&options.progress, || {
-        generate::from_file(vmlinux, &options)
-    });
+    let made = shown(&options.progress, || generate::from_file(vmlinux, &options));
     let profile = made.map_err(|error| {
         let mut report = Report::from_error(&error);
         report.hints = error.hints();

@@ -15,6 +15,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::generate;
+use crate::memory::PhysicalMemory;
 use crate::profile::SearchPath;
 use crate::render::{self, Format};
 use crate::repl;
@@ -150,15 +151,9 @@ pub fn main(demo: &Demo<'_>) -> ExitCode {
 impl QueryArguments {
     fn run(&self, demo: &Demo<'_>) -> Result<Status, Refusal> {
         let script = self.script().map_err(wrong)?;
-        let mut target = self.open_target(demo).map_err(wrong)?;
-        let made = self.live_profile(&mut target)?;
+        let target = self.open_target(demo).map_err(wrong)?;
         let recording = target.recording.clone();
-        let options = self.session_options(target, demo, made);
-        let is_built_in = options.built_in_profile.is_some();
-        let mut session = Session::open(options)?;
-        if !is_built_in {
-            self.tell_profile(&session);
-        }
+        let mut session = self.open_session(target, demo)?;
         let mut console = Console::new(self.output, self.statistics_form(script.is_some()));
         let cancel = session.cancel_flag();
         let patience = if script.is_some() {
@@ -230,49 +225,46 @@ impl QueryArguments {
         self.target.open(demo.memory)
     }
 
-    /// The profile of a target for which none is named, made of its memory; `None` where one is named or built in.
-    fn live_profile(&self, target: &mut Target) -> Result<Option<String>, Refusal> {
+    /// Opens the session. Where no profile is named, the target's kernel is looked for in the profile path; of one that is not there,
+    /// the profile is made of its memory, if that is whole.
+    fn open_session(&self, target: Target, demo: &Demo<'_>) -> Result<Session, Refusal> {
         let is_whole = matches!(target.origin, Origin::Adapter(_) | Origin::Image(_));
-        if !is_whole || names_layout(&self.profiles) {
-            return Ok(None);
-        }
         let name = target.origin.to_string();
-        let options = generate::Options::default();
-        let made = live::make(&mut target.memory, &name, &options, &tell);
-        made.map(|made| Some(made.text))
-            .map_err(|report| (report.with_hint(NAME_A_PROFILE), Status::NoTarget))
+        let options = self.session_options(target, demo);
+        let is_named = options.built_in_profile.is_some() || names_layout(&self.profiles);
+        let mut is_made = false;
+        let mut make = |memory: &mut dyn PhysicalMemory| {
+            is_made = true;
+            let made = live::make(memory, &name, &generate::Options::default(), &tell);
+            made.map(|made| made.text)
+                .map_err(|report| (report.with_hint(NAME_A_PROFILE), Status::NoTarget))
+        };
+        let session = if is_whole {
+            Session::open_or_make(options, &mut make)?
+        } else {
+            Session::open(options)?
+        };
+        if !is_named && !is_made {
+            tell(&Report::note(format!(
+                "the target runs Linux {}, of which {} is the profile",
+                session.profile().header().release,
+                session.profile().name()
+            )));
+        }
+        Ok(session)
     }
 
-    fn session_options(
-        &self,
-        target: Target,
-        demo: &Demo<'_>,
-        made: Option<String>,
-    ) -> SessionOptions {
+    fn session_options(&self, target: Target, demo: &Demo<'_>) -> SessionOptions {
         let is_demo = matches!(target.origin, Origin::Demo { .. });
-        let made = made.map(|text| Cow::Owned(text.into_bytes()));
         SessionOptions {
             scan_budget: target.origin.scan_budget(),
             memory: target.memory,
             target: target.origin.to_string(),
             profiles: self.profiles.clone(),
-            built_in_profile: if is_demo { (demo.profile)() } else { made },
+            built_in_profile: if is_demo { (demo.profile)() } else { None },
             variables: self.variables.clone(),
             ram: None,
             search_path: SearchPath::of_this_process(),
-        }
-    }
-
-    /// Says which profile was found, where none was named.
-    fn tell_profile(&self, session: &Session) {
-        let profile = session.profile();
-        let named = |path: &PathBuf| path.display().to_string() == profile.name();
-        if !self.profiles.iter().any(named) {
-            tell(&Report::note(format!(
-                "the target runs Linux {}, of which {} is the profile",
-                profile.header().release,
-                profile.name()
-            )));
         }
     }
 

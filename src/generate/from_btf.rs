@@ -59,7 +59,7 @@ impl Facts {
 
 /// The profile of a vmlinux by its BTF: from its section, with the symbol table if it has one, else with the symbols in its image.
 pub(super) fn from_elf(path: &Path, options: &Options) -> Result<ProfileText, GenerateError> {
-    let vmlinux = Vmlinux::open(path)?;
+    let vmlinux = Vmlinux::open_with(path, &options.progress)?;
     let table = match vmlinux.symbol_table() {
         Ok(table) if options.system_map.is_none() => table,
         Ok(_) | Err(GenerateError::NoSymbols { .. }) => {

@@ -11,7 +11,7 @@ use crate::memory::{PhysicalMemory, Piece, Stream};
 
 use super::candidates;
 use super::reader::Reader;
-use super::search::Search;
+use super::search::{Hit, Search};
 use super::{BannerScan, find_banner};
 
 /// `STACK_END_MAGIC` as it is in memory.
@@ -103,7 +103,7 @@ pub fn find_unknown(
     let mut search = Search::new(stages, 0, STACK_END);
     let mut reader = Reader::new(memory);
     for _ in 0..MAX_HITS {
-        let Some(data) = search.next_hit(&mut reader) else {
+        let Some(Hit { image: data, .. }) = search.next_hit(&mut reader) else {
             break;
         };
         cost.probes = search.tally.probes;

@@ -1,6 +1,7 @@
 //! A memory and the profiles in the search path → the profile of the kernel that runs there, with the kernel, verified.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::addr::PhysAddr;
 use crate::locate::{
@@ -10,6 +11,7 @@ use crate::memory::PhysicalMemory;
 use crate::profile::{Entry, LayoutProfile, Preview, SearchPath};
 use crate::report::Report;
 
+use super::MakeProfile;
 use super::attach;
 use super::output::Status;
 
@@ -20,6 +22,31 @@ pub const BANNER_LABEL: &str = "banner";
 pub(super) struct Chosen {
     pub(super) layout: LayoutProfile,
     pub(super) kernel: Kernel,
+}
+
+/// The profile of the target's kernel, from the search path or, where that has none, made; with the kernel, if it was found already.
+pub(super) fn choose_or_make(
+    memory: &mut Box<dyn PhysicalMemory>,
+    options: &LocateOptions,
+    path: &SearchPath,
+    make: Option<MakeProfile<'_>>,
+) -> Result<(Arc<LayoutProfile>, Option<Kernel>), (Report, Status)> {
+    let found = |chosen: Chosen| (Arc::new(chosen.layout), Some(chosen.kernel));
+    let Some(make) = make else {
+        return choose(memory, options, path).map(found);
+    };
+    // Which kernel it is, is told by whoever makes its profile.
+    let options = LocateOptions {
+        scan_budget: 0,
+        ..options.clone()
+    };
+    if let Ok(chosen) = choose(memory, &options, path) {
+        return Ok(found(chosen));
+    }
+    let text = make(&mut **memory)?;
+    let layout = LayoutProfile::from_bytes(text.into_bytes())
+        .map_err(|error| (Report::from_error(&error), Status::Failed))?;
+    Ok((Arc::new(layout), None))
 }
 
 /// Finds the profile of the target's kernel. Files of the path are read as little as possible; only where a banner is found is the

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::addr::{PhysAddr, PhysRange};
 use crate::generate::{GenerateError, LiveImage, Options};
 use crate::locate::{UnknownCost, UnknownProgress, find_unknown, plan_unknown};
-use crate::memory::{Counters, PhysicalMemory};
+use crate::memory::PhysicalMemory;
 use crate::report::Report;
 
 /// Bytes of a live target that are searched for a banner where nothing else leads to its kernel.
@@ -75,8 +75,11 @@ pub fn profile_of(
     options: &Options,
     watch: &mut dyn FnMut(UnknownProgress),
 ) -> Result<LiveProfile, Report> {
-    let is_file = memory.counters() == Counters::default() && memory.ram().is_some();
-    let budget = if is_file { u64::MAX } else { SCAN_BUDGET };
+    let budget = if memory.answers_at_once() {
+        u64::MAX
+    } else {
+        SCAN_BUDGET
+    };
     let mut outcome: Option<Result<LiveProfile, GenerateError>> = None;
     let cost = find_unknown(memory, ram, budget, watch, &mut |constants| {
         let bytes = &constants.bytes;

@@ -66,6 +66,10 @@ pub struct SessionOptions {
     pub search_path: SearchPath,
 }
 
+/// Makes the text of the profile of the kernel that runs in a memory.
+pub type MakeProfile<'m> =
+    &'m mut dyn FnMut(&mut dyn PhysicalMemory) -> Result<String, (Report, Status)>;
+
 /// A conversation about one target.
 #[derive(Debug)]
 pub struct Session {
@@ -81,6 +85,21 @@ impl Session {
     /// Opens a session: loads the profile and the walk library. The target is not touched yet, unless no profile is named: then its
     /// kernel is looked for, to find the profile that describes it.
     pub fn open(options: SessionOptions) -> Result<Self, (Report, Status)> {
+        Self::open_with(options, None)
+    }
+
+    /// As [`Session::open`]; where the search path has no profile of the target's kernel either, `make` gives the text of one.
+    pub fn open_or_make(
+        options: SessionOptions,
+        make: MakeProfile<'_>,
+    ) -> Result<Self, (Report, Status)> {
+        Self::open_with(options, Some(make))
+    }
+
+    fn open_with(
+        options: SessionOptions,
+        make: Option<MakeProfile<'_>>,
+    ) -> Result<Self, (Report, Status)> {
         let loaded = profiles::load(&options.profiles, options.built_in_profile)?;
         let mut memory = options.memory;
         let locate = LocateOptions {
@@ -89,10 +108,7 @@ impl Session {
         };
         let (layout, kernel) = match loaded.layout {
             Some(layout) => (layout, None),
-            None => {
-                let chosen = choose::choose(&mut memory, &locate, &options.search_path)?;
-                (Arc::new(chosen.layout), Some(chosen.kernel))
-            }
+            None => choose::choose_or_make(&mut memory, &locate, &options.search_path, make)?,
         };
         let definitions = Definitions {
             variables: variables(options.variables),
