@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const MOST_LINES: usize = 500;
 
 /// Outside crates that only some rooms may use. Crates that are not here (thiserror, rustc_hash, memchr) are free.
-const CRATES: [(&str, &[&str]); 31] = [
+const CRATES: [(&str, &[&str]); 32] = [
     ("strsim", &["report"]),
     ("goblin", &["memory", "generate"]),
     ("memmap2", &["memory", "generate", "profile"]),
@@ -35,7 +35,8 @@ const CRATES: [(&str, &[&str]); 31] = [
     ("rayon", &["generate"]),
     ("pest", &["lang"]),
     ("pest_derive", &["lang"]),
-    ("regex", &["lang", "exec"]),
+    ("regex", &["lang", "exec", "session"]),
+    ("iced_x86", &["session"]),
     ("comfy_table", &["render"]),
     ("serde_json", &["render", "cli"]),
     ("csv", &["render"]),

@@ -14,6 +14,10 @@
 use std::fmt;
 use std::ops::Range;
 
+pub use super::actions::{
+    Disassemble, Dump, Dumped, Pattern, Save, Search, SearchPlace, Stretch, Watch,
+};
+
 /// The deepest tree the parser returns, counted in expressions and queries inside each other; queries inside queries count
 /// more, so that there are some twenty at most.
 ///
@@ -119,6 +123,16 @@ pub enum StatementKind {
     Read(Read),
     /// `translate ADDRESS [of TASK]`.
     Translate(Translate),
+    /// `dump … to "FILE" [force]`.
+    Dump(Dump),
+    /// `disassemble ADDRESS [, INSTRUCTIONS] [of TASK]`.
+    Disassemble(Disassemble),
+    /// `search PATTERN in PLACE [limit N]`.
+    Search(Search),
+    /// `watch INTERVAL [diff] QUERY [until EXPR] [times N]`.
+    Watch(Watch),
+    /// `save QUERY to "FILE" [force]`.
+    Save(Save),
 }
 
 /// `print[/FORMAT] EXPR, …`.

@@ -45,7 +45,7 @@ fn any_name() -> impl Strategy<Value = Name> {
     any_text().prop_map(named)
 }
 
-fn quoted() -> impl Strategy<Value = Quoted> {
+pub(super) fn quoted() -> impl Strategy<Value = Quoted> {
     any::<String>().prop_map(|text| Quoted {
         text,
         span: Span::default(),
@@ -66,7 +66,7 @@ fn scaled(notation: Notation) -> impl Strategy<Value = Literal> {
     })
 }
 
-fn integer() -> impl Strategy<Value = Literal> {
+pub(super) fn integer() -> impl Strategy<Value = Literal> {
     prop_oneof![
         scaled(Notation::Decimal),
         scaled(Notation::Hexadecimal),
@@ -77,7 +77,7 @@ fn integer() -> impl Strategy<Value = Literal> {
     ]
 }
 
-fn duration() -> impl Strategy<Value = Literal> {
+pub(super) fn duration() -> impl Strategy<Value = Literal> {
     let units = vec![
         DurationUnit::Nanoseconds,
         DurationUnit::Microseconds,
@@ -354,7 +354,7 @@ fn walk_query(inner: Inner) -> impl Strategy<Value = QueryBody> {
         })
 }
 
-fn limit() -> impl Strategy<Value = Limit> {
+pub(super) fn limit() -> impl Strategy<Value = Limit> {
     let count = prop_oneof![
         integer().prop_map(ExpressionKind::Literal),
         any_text().prop_map(ExpressionKind::Variable)
@@ -375,7 +375,7 @@ fn ordered(body: impl Strategy<Value = QueryBody>, inner: Inner) -> impl Strateg
     })
 }
 
-fn query(inner: Inner) -> BoxedStrategy<Query> {
+pub(super) fn query(inner: Inner) -> BoxedStrategy<Query> {
     let walk = ordered(walk_query(inner.clone()), inner.clone());
     walk.prop_recursive(2, 4, 2, move |rows| {
         let operator = select(vec![
@@ -423,6 +423,7 @@ pub(super) fn statement() -> BoxedStrategy<Statement> {
         1 => (select(vec![ExplainMode::Plan, ExplainMode::Analyze]), rows())
             .prop_map(|(mode, query)| StatementKind::Explain(Explain { mode, query })),
         1 => assertion(),
+        2 => super::generated_actions::action(),
     ]
     .prop_map(|kind| Statement {
         kind,

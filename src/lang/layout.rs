@@ -114,6 +114,11 @@ pub(super) const STATEMENT_WORDS: &[&str] = &[
     "set",
     "read",
     "translate",
+    "dump",
+    "disassemble",
+    "search",
+    "watch",
+    "save",
 ];
 
 /// Statements that take any word for a name, and after how many tokens: `set`'s value may be `order`,

@@ -1,5 +1,6 @@
 //! Text → checked query; no memory anywhere.
 
+mod actions;
 pub mod ast;
 pub mod catalog;
 pub mod check;
@@ -8,6 +9,8 @@ mod expected;
 pub mod function;
 #[cfg(test)]
 mod generated;
+#[cfg(test)]
+mod generated_actions;
 mod habits;
 mod layout;
 mod operators;

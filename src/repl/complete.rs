@@ -241,8 +241,9 @@ pub(super) mod tests {
 
     #[test]
     fn names_of_the_place_are_offered() {
-        assert_eq!(offered("wa"), ["walk"]);
-        assert_eq!(offered("WA"), ["WALK"]);
+        assert_eq!(offered("wal"), ["walk"]);
+        assert_eq!(offered("wa"), ["walk", "watch"]);
+        assert_eq!(offered("WAL"), ["WALK"]);
         assert_eq!(offered("he"), ["help"]);
         assert_eq!(offered("walk t"), ["tasks", "threads"]);
         assert_eq!(offered("walk tasks w"), ["where"]);

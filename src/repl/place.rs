@@ -108,7 +108,8 @@ fn in_query(source: &str, tokens: &[Token], words: &[&str]) -> Place {
     let Some(walk) = words.iter().rposition(|word| *word == "walk") else {
         return match words {
             [
-                "print" | "let" | "assert" | "read" | "translate" | "def",
+                "print" | "let" | "assert" | "read" | "translate" | "def" | "dump" | "disassemble"
+                | "search",
                 ..,
             ] => Place::Expression,
             _ => Place::Query,

@@ -139,6 +139,11 @@ pub(super) const STATEMENT_WORDS: &[&str] = &[
     "set",
     "show",
     "translate",
+    "dump",
+    "disassemble",
+    "search",
+    "watch",
+    "save",
     "use",
     "walk",
 ];

@@ -39,6 +39,13 @@ impl Session {
             }
             StatementKind::Read(read) => self.read(source, read, output),
             StatementKind::Translate(translate) => self.translate(source, translate, output),
+            StatementKind::Dump(dump) => self.dump(source, dump, output),
+            StatementKind::Disassemble(disassemble) => {
+                self.disassemble(source, disassemble, output)
+            }
+            StatementKind::Search(search) => self.search(source, search, statement.span, output),
+            StatementKind::Watch(watch) => self.watch(source, watch, output),
+            StatementKind::Save(save) => self.save(source, save, output),
             StatementKind::Describe(subject) => self.describe(source, subject, output),
             StatementKind::Show(show) => self.show(show, output),
             StatementKind::Set(set) => {

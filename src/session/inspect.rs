@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::lang::ast::{Expression, Read, Translate};
+use crate::lang::ast::{Expression, Read, StatementKind, Translate};
 use crate::paging::{AddressSpace, Step};
 use crate::report::{Report, SourceText};
+use crate::row::Row;
 use crate::value::Value;
 
 use super::Session;
@@ -87,6 +88,28 @@ impl Session {
             Value::Null(crate::value::Reason::Absent),
             |(_, _, value)| value,
         ))
+    }
+
+    /// The rows of a query in a text of our own.
+    pub(super) fn rows_of(
+        &mut self,
+        text: &str,
+        output: &mut dyn Output,
+    ) -> Result<Vec<Row>, Status> {
+        let source = Arc::new(SourceText {
+            name: "<computed>".to_owned(),
+            text: text.to_owned(),
+        });
+        let statements = crate::lang::parse_program(&source).map_err(|reports| {
+            for report in &reports {
+                output.report(report);
+            }
+            Status::Wrong
+        })?;
+        let Some(StatementKind::Query(query)) = statements.first().map(|first| &first.kind) else {
+            return Ok(Vec::new());
+        };
+        Ok(self.rows(&source, query, output)?.0.rows)
     }
 
     /// One number that a statement needs.

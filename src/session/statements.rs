@@ -3,13 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::lang::ast::{Assertion, Expression, Query, Quoted, Statement, StatementKind, Subject};
+use crate::lang::ast::{
+    Assertion, Dumped, Expression, Pattern, Query, Quoted, SearchPlace, Statement, StatementKind,
+    Stretch, Subject,
+};
 use crate::lang::catalog::Definitions;
 use crate::lang::check::{check_expression, check_query, check_type};
 use crate::lang::parse_program;
 use crate::report::{Report, SourceText};
 
 use super::Session;
+use super::save::check_format;
+use super::search::check_pattern;
+use super::watch::check_interval;
 
 /// Deepest chain of files that use each other.
 const MOST_FILES: usize = 16;
@@ -48,6 +54,46 @@ impl Session {
                 [Some(&translate.address), translate.owner.as_ref()],
                 expression,
             ),
+            StatementKind::Dump(dump) => match &dump.what {
+                Dumped::Stretch(stretch) => all(parts_of(stretch), expression),
+                Dumped::Code(task) | Dumped::Maps(task) => expression(task),
+            },
+            StatementKind::Disassemble(disassemble) => all(
+                [
+                    Some(&disassemble.address),
+                    disassemble.count.as_ref(),
+                    disassemble.owner.as_ref(),
+                ],
+                expression,
+            ),
+            StatementKind::Search(search) => {
+                let pattern = match &search.pattern {
+                    Pattern::Value(value) => Some(value),
+                    pattern => {
+                        check_pattern(source, pattern, statement.span)
+                            .map_err(|report| vec![report])?;
+                        None
+                    }
+                };
+                let [first, second, third] = match &search.place {
+                    SearchPlace::Stretch(stretch) => parts_of(stretch),
+                    SearchPlace::Task(task) => [Some(task), None, None],
+                    SearchPlace::Kernel | SearchPlace::Physical => [None; 3],
+                };
+                all(
+                    [pattern, first, second, third, search.limit.as_ref()],
+                    expression,
+                )
+            }
+            StatementKind::Watch(watch) => {
+                check_interval(source, watch).map_err(|report| vec![report])?;
+                query(&watch.query)?;
+                all([watch.until.as_ref(), watch.times.as_ref()], expression)
+            }
+            StatementKind::Save(save) => {
+                check_format(source, &save.file).map_err(|report| vec![report])?;
+                query(&save.query)
+            }
             StatementKind::Describe(Subject::Type { name, .. }) => {
                 check_type(&self.catalog, definitions, source, name).map(|_| ())
             }
@@ -118,6 +164,15 @@ fn beside(user: &str, name: &str) -> PathBuf {
         Some(folder) if path.is_relative() && !user.starts_with('<') => folder.join(path),
         _ => path.to_path_buf(),
     }
+}
+
+/// The expressions in a stretch.
+fn parts_of(stretch: &Stretch) -> [Option<&Expression>; 3] {
+    [
+        Some(&stretch.address),
+        Some(&stretch.length),
+        stretch.owner.as_ref(),
+    ]
 }
 
 /// Checks several parts of a statement, all mistakes together.

@@ -277,6 +277,12 @@ pub(super) fn quoted(node: &Node<'_>) -> Parsed<Quoted> {
 
 /// The bytes of an `h'…'`: pairs of hexadecimal digits, with or without white space between pairs.
 fn bytes(node: &Node<'_>) -> Parsed<Vec<u8>> {
+    let bytes: Option<Vec<u8>> = wild_bytes(node)?.into_iter().collect();
+    bytes.ok_or_else(|| Box::new(SyntaxError::BadBytes { span: node.span() }))
+}
+
+/// As [`bytes`], where `??` stands for any byte.
+pub(super) fn wild_bytes(node: &Node<'_>) -> Parsed<Vec<Option<u8>>> {
     let written = node.text();
     let inside = written
         .get(2..written.len().saturating_sub(1))
@@ -293,7 +299,10 @@ fn bytes(node: &Node<'_>) -> Parsed<Vec<u8>> {
         }
         for pair in 0..word.len() / 2 {
             let digits = word.get(pair * 2..pair * 2 + 2).unwrap_or("");
-            bytes.push(hexadecimal_pair(digits).ok_or_else(bad)?);
+            bytes.push(match digits {
+                "??" => None,
+                _ => Some(hexadecimal_pair(digits).ok_or_else(bad)?),
+            });
         }
     }
     Ok(bytes)

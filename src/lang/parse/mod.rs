@@ -4,6 +4,7 @@
 //! (the files of this folder). A statement that fails does not keep the others from being read, so that one run tells all
 //! mistakes; of one statement the first is told.
 
+mod actions;
 mod cursor;
 mod expression;
 #[cfg(test)]

@@ -294,7 +294,7 @@ fn limit(clause: Node<'_>) -> Parsed<Limit> {
     Ok(Limit { count, offset })
 }
 
-fn row_count(node: Node<'_>) -> Parsed<Expression> {
+pub(super) fn row_count(node: Node<'_>) -> Parsed<Expression> {
     let child = node.only_child()?;
     if child.rule() == Rule::variable {
         return variable(child).map(|grown| *grown.tree);

@@ -1,6 +1,7 @@
 //! Statements: each form has one function.
 
 use super::Parsed;
+use super::actions;
 use super::cursor::{Cursor, Node};
 use super::expression::{expression, expressions};
 use super::grammar::Rule;
@@ -33,18 +34,23 @@ pub(super) fn statement(node: Node<'_>) -> Parsed<Statement> {
         Rule::set => StatementKind::Set(set(form.children())?),
         Rule::read => StatementKind::Read(read(form.children())?),
         Rule::translate => StatementKind::Translate(translate(form.children())?),
+        Rule::dump => StatementKind::Dump(actions::dump(form.children())?),
+        Rule::disassemble => StatementKind::Disassemble(actions::disassemble(form.children())?),
+        Rule::search => StatementKind::Search(actions::search(form.children())?),
+        Rule::watch => StatementKind::Watch(actions::watch(form.children())?),
+        Rule::save => StatementKind::Save(actions::save(form.children())?),
         _ => return form.misplaced(Rule::statement, "a statement"),
     };
     Ok(Statement { kind, span })
 }
 
 /// An expression right below the statement.
-fn value(node: Node<'_>) -> Parsed<Expression> {
+pub(super) fn value(node: Node<'_>) -> Parsed<Expression> {
     Ok(*expression(node, 1)?.tree)
 }
 
 /// A query right below the statement.
-fn rows(node: Node<'_>) -> Parsed<Box<Query>> {
+pub(super) fn rows(node: Node<'_>) -> Parsed<Box<Query>> {
     Ok(query(node, 1)?.tree)
 }
 
@@ -247,7 +253,7 @@ fn translate(mut parts: Cursor<'_>) -> Parsed<Translate> {
 }
 
 /// `of TASK`, if it is there.
-fn owner(parts: &mut Cursor<'_>) -> Parsed<Option<Expression>> {
+pub(super) fn owner(parts: &mut Cursor<'_>) -> Parsed<Option<Expression>> {
     parts
         .take(Rule::of_clause)
         .map(|clause| clause_value(clause, Rule::word_of, &mut Tallest::default(), 1))

@@ -3,6 +3,7 @@
 //! Reading the text again gives the same tree (but for its spans), and printing that gives the same text. Parentheses stand
 //! only where the tree would be another without them; keywords are lower case, texts in single quotes.
 
+mod actions;
 mod expression;
 mod literal;
 mod query;

@@ -1,5 +1,6 @@
 //! Statements as they are written.
 
+use super::actions;
 use super::query::quoted;
 use super::{clauses, joined, names};
 use crate::lang::ast::{
@@ -46,6 +47,11 @@ pub(super) fn statement(
                 owner(written.owner.as_ref())
             )
         }
+        StatementKind::Dump(written) => actions::dump(written),
+        StatementKind::Disassemble(written) => actions::disassemble(written),
+        StatementKind::Search(written) => actions::search(written),
+        StatementKind::Watch(written) => actions::watch(written, rows),
+        StatementKind::Save(written) => actions::save(written, rows),
     };
     fits(&text).then_some(text)
 }
@@ -101,10 +107,7 @@ fn set(set: &Set) -> String {
 }
 
 fn read(read: &Read) -> String {
-    let space = match read.space {
-        AddressSpace::Physical => "phys",
-        AddressSpace::Virtual => "virt",
-    };
+    let space = space(read.space);
     let length = match &read.length {
         Some(length) => format!(", {length}"),
         None => String::new(),
@@ -113,9 +116,16 @@ fn read(read: &Read) -> String {
     format!("read {space} {}{length}{owner}", read.address)
 }
 
-fn owner(owner: Option<&Expression>) -> String {
+pub(super) fn owner(owner: Option<&Expression>) -> String {
     match owner {
         Some(owner) => format!(" of {owner}"),
         None => String::new(),
+    }
+}
+
+pub(super) fn space(space: AddressSpace) -> &'static str {
+    match space {
+        AddressSpace::Physical => "phys",
+        AddressSpace::Virtual => "virt",
     }
 }

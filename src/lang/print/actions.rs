@@ -1,0 +1,101 @@
+//! Statements that do more with memory than show it, as they are written.
+
+use super::query::quoted;
+use super::statement::{owner, space};
+use crate::lang::ast::{
+    Disassemble, Dump, Dumped, Expression, Pattern, Query, Quoted, Save, Search, SearchPlace,
+    Stretch, Watch,
+};
+
+pub(super) fn dump(dump: &Dump) -> String {
+    let what = match &dump.what {
+        Dumped::Stretch(written) => stretch(written),
+        Dumped::Code(task) => format!("code of {task}"),
+        Dumped::Maps(task) => format!("maps of {task}"),
+    };
+    format!("dump {what}{}", target(&dump.file, dump.force))
+}
+
+fn stretch(stretch: &Stretch) -> String {
+    let space = match stretch.space {
+        Some(named) => format!("{} ", space(named)),
+        None => String::new(),
+    };
+    format!(
+        "{space}{}, {}{}",
+        stretch.address,
+        stretch.length,
+        owner(stretch.owner.as_ref())
+    )
+}
+
+fn target(file: &Quoted, force: bool) -> String {
+    format!(" to {}{}", quoted(file), if force { " force" } else { "" })
+}
+
+pub(super) fn disassemble(disassemble: &Disassemble) -> String {
+    let count = match &disassemble.count {
+        Some(count) => format!(", {count}"),
+        None => String::new(),
+    };
+    format!(
+        "disassemble {}{count}{}",
+        disassemble.address,
+        owner(disassemble.owner.as_ref())
+    )
+}
+
+pub(super) fn search(search: &Search) -> String {
+    let pattern = match &search.pattern {
+        Pattern::Regex(text) => format!("matches {}", quoted(text)),
+        Pattern::Bytes(bytes) => {
+            let bytes = bytes.iter().map(|byte| match byte {
+                Some(byte) => format!("{byte:02x}"),
+                None => "??".to_owned(),
+            });
+            format!("h'{}'", bytes.collect::<Vec<_>>().join(" "))
+        }
+        Pattern::Value(value) => clinging(value),
+    };
+    let place = match &search.place {
+        SearchPlace::Kernel => "kernel".to_owned(),
+        SearchPlace::Physical => "phys".to_owned(),
+        SearchPlace::Task(task) => format!("({task})"),
+        SearchPlace::Stretch(written) => stretch(written),
+    };
+    format!(
+        "search {pattern} in {place}{}",
+        counted("limit", search.limit.as_ref())
+    )
+}
+
+/// An operand that an `in` can follow.
+fn clinging(value: &Expression) -> String {
+    format!("({value})")
+}
+
+fn counted(word: &str, count: Option<&Expression>) -> String {
+    match count {
+        Some(count) => format!(" {word} {count}"),
+        None => String::new(),
+    }
+}
+
+pub(super) fn watch(watch: &Watch, rows: impl Fn(&Query) -> String) -> String {
+    let diff = if watch.diff { "diff " } else { "" };
+    let until = counted("until", watch.until.as_ref());
+    let times = counted("times", watch.times.as_ref());
+    format!(
+        "watch {} {diff}{}{until}{times}",
+        watch.interval.0,
+        rows(&watch.query)
+    )
+}
+
+pub(super) fn save(save: &Save, rows: impl Fn(&Query) -> String) -> String {
+    format!(
+        "save {}{}",
+        rows(&save.query),
+        target(&save.file, save.force)
+    )
+}
