@@ -60,19 +60,22 @@ impl Facts {
 /// The profile of a vmlinux by its BTF: from its section, with the symbol table if it has one, else with the symbols in its image.
 pub(super) fn from_elf(path: &Path, options: &Options) -> Result<ProfileText, GenerateError> {
     let vmlinux = Vmlinux::open_with(path, &options.progress)?;
-    let table = match vmlinux.symbol_table() {
+    let bytes = vmlinux.section_bytes(".BTF")?;
+    let bytes = bytes.ok_or_else(|| GenerateError::NoBtf {
+        path: path.to_owned(),
+    })?;
+    let (table, collected) = rayon::join(
+        || vmlinux.symbol_table(),
+        || Table::parse(&bytes, None).and_then(|records| btf::collect(&records)),
+    );
+    let table = match table {
         Ok(table) if options.system_map.is_none() => table,
         Ok(_) | Err(GenerateError::NoSymbols { .. }) => {
             return from_image_bytes(path, &read_whole(path)?, options);
         }
         Err(error) => return Err(error),
     };
-    let bytes = vmlinux.section_bytes(".BTF")?;
-    let bytes = bytes.ok_or_else(|| GenerateError::NoBtf {
-        path: path.to_owned(),
-    })?;
-    let records = Table::parse(&bytes, None)?;
-    let collected = btf::collect(&records)?;
+    let collected = collected?;
     // BTF tells where per-CPU variables are, and of others only the names.
     let percpu = vmlinux.section(PERCPU_SECTION);
     let percpu = percpu.map_or(0, |section| section.header.sh_addr);
@@ -84,10 +87,12 @@ pub(super) fn from_elf(path: &Path, options: &Options) -> Result<ProfileText, Ge
     });
     let variables: Vec<Variable<'_>> = typed.collect();
     let identity = Identity::find(&vmlinux, &table)?;
-    let catalogue = Catalogue::new(collected.types);
+    let (catalogue, lines) = rayon::join(
+        || Catalogue::new(collected.types),
+        || symbols::symbols(&vmlinux, &table, &variables),
+    );
     let mut header = facts::header(&vmlinux, &table, &identity, &catalogue);
     header.made_from = Origin::Btf;
-    let lines = symbols::symbols(&vmlinux, &table, &variables);
     finish(&header, catalogue, lines, options)
 }
 
