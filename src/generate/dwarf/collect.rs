@@ -185,17 +185,20 @@ impl<'a> Share<'a> {
         unit: usize,
         slot: u32,
     ) -> Result<(), GenerateError> {
-        let count = graph.table(slot).map_or(0, |table| table.entries.len());
-        for entry in 0..u32::try_from(count).unwrap_or(NOTHING) {
-            let node = Node { slot, entry };
+        let count = graph.table(slot).map_or(0, |table| table.items.len());
+        for number in 0..count {
+            let item = graph
+                .table(slot)
+                .and_then(|table| table.items.get(number))
+                .copied();
+            let node = Node {
+                slot,
+                entry: item.unwrap_or(NOTHING),
+            };
             match graph.kind(node) {
                 Some(Kind::Variable) => self.take_variable(graph, unit, node)?,
-                Some(
-                    Kind::Base | Kind::Typedef | Kind::Struct | Kind::Union | Kind::Enumeration,
-                ) => {
-                    self.take_type(graph, unit, node)?;
-                }
-                _ => {}
+                Some(_) => self.take_type(graph, unit, node)?,
+                None => {}
             }
         }
         Ok(())

@@ -27,12 +27,24 @@ pub(super) enum Kind {
     Opaque,
 }
 
+impl Kind {
+    /// Whether entries of a kind are types with a name of their own.
+    pub(super) fn is_named_type(self) -> bool {
+        matches!(
+            self,
+            Self::Base | Self::Typedef | Self::Struct | Self::Union | Self::Enumeration
+        )
+    }
+}
+
 /// A reference to another entry, as the attribute has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reference {
     /// No attribute: `void` where a type is expected.
     None,
-    /// Bytes from the start of the unit.
+    /// The entry of the same table, by index.
+    Entry(u32),
+    /// Bytes from the start of the unit; in a table that has been read, only where no entry is kept there.
     Unit(u32),
     /// Bytes from the start of `.debug_info` of the same file.
     Section(u64),
@@ -107,6 +119,8 @@ pub(super) struct UnitTable<'a> {
     is_searched: bool,
     /// What the graph remembers about each entry.
     pub(super) memory: Vec<Memory>,
+    /// The entries that are types with a name of their own, or variables.
+    pub(super) items: Vec<u32>,
 }
 
 /// What the graph remembers about an entry.
@@ -147,6 +161,19 @@ impl<'a> UnitTable<'a> {
     pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.memory.clear();
+        self.items.clear();
+    }
+
+    /// Makes references within the unit lead to entries: they are followed again and again.
+    pub(super) fn resolve(&mut self) {
+        for index in 0..self.entries.len() {
+            if let Some(Reference::Unit(offset)) = self.entries.get(index).map(|entry| entry.ty)
+                && let Some(target) = self.find(offset)
+                && let Some(entry) = self.entries.get_mut(index)
+            {
+                entry.ty = Reference::Entry(target);
+            }
+        }
     }
 
     /// Appends an entry and gives its index.
@@ -160,6 +187,9 @@ impl<'a> UnitTable<'a> {
                 self.by_offset.resize(length, NOTHING);
             }
             self.by_offset[offset] = index;
+        }
+        if entry.kind == Kind::Variable || entry.kind.is_named_type() {
+            self.items.push(index);
         }
         self.entries.push(entry);
         index

@@ -161,6 +161,10 @@ impl<'u, 'a> Graph<'u, 'a> {
     fn find(&mut self, from: Node, reference: Reference) -> Result<Option<Node>, GenerateError> {
         let (slot, offset, told) = match reference {
             Reference::None => return Ok(None),
+            Reference::Entry(entry) => {
+                let slot = from.slot;
+                return Ok(Some(Node { slot, entry }));
+            }
             Reference::Unit(offset) => (from.slot, offset, u64::from(offset)),
             Reference::Section(told)
             | Reference::Supplementary(told)
@@ -271,7 +275,7 @@ impl<'u, 'a> Graph<'u, 'a> {
         let mut node = node;
         for _ in 0..MAX_DEPTH {
             let entry = self.entry(node)?;
-            if !entry.name.is_empty() && is_type(entry.kind) {
+            if !entry.name.is_empty() && entry.kind.is_named_type() {
                 parts.push(entry.name);
                 break;
             }
@@ -318,14 +322,9 @@ impl<'u, 'a> Graph<'u, 'a> {
 }
 
 fn refers_to_other_unit(entry: &Entry<'_>) -> bool {
-    !matches!(entry.ty, Reference::None | Reference::Unit(_))
-}
-
-/// Whether entries of a kind are types with a name of their own.
-fn is_type(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Base | Kind::Typedef | Kind::Struct | Kind::Union | Kind::Enumeration
+    !matches!(
+        entry.ty,
+        Reference::None | Reference::Entry(_) | Reference::Unit(_)
     )
 }
 

@@ -68,7 +68,8 @@ fn find(units: &Units<'_>, from: usize, reference: Reference) -> Option<(usize, 
         Reference::Unit(offset) => Some((from, offset)),
         Reference::Section(offset) => units.at_section_offset(offset, units.is_supplementary(from)),
         Reference::Supplementary(offset) => units.at_section_offset(offset, true),
-        Reference::None | Reference::Signature(_) => None,
+        // Only tables have entries.
+        Reference::None | Reference::Entry(_) | Reference::Signature(_) => None,
     }
 }
 

@@ -145,6 +145,7 @@ impl<'u, 'a> Scanner<'u, 'a> {
         }
         let entries = self.table.entries.len();
         self.table.memory.resize_with(entries, Default::default);
+        self.table.resolve();
         Ok(())
     }
 
@@ -226,13 +227,21 @@ impl<'u, 'a> Scanner<'u, 'a> {
         }
         let mut entry = self.blank(kind)?;
         let mut storage = 0;
-        for spec in abbreviation.attributes() {
-            if !is_of_use(spec.name()) {
-                raw.skip_attributes(std::slice::from_ref(spec))?;
+        let mut rest = abbreviation.attributes();
+        while let Some((spec, after)) = rest.split_first() {
+            // What is of no use is passed over as far as it goes: mostly that takes an addition.
+            let useless = rest.iter().take_while(|spec| !is_of_use(spec.name()));
+            if let Some((skipped, after)) = rest
+                .split_at_checked(useless.count())
+                .filter(|(skipped, _)| !skipped.is_empty())
+            {
+                raw.skip_attributes(skipped)?;
+                rest = after;
                 continue;
             }
             let value = raw.read_attribute_inline(*spec)?.raw_value();
             self.apply(&mut entry, &mut storage, spec.name(), value)?;
+            rest = after;
         }
         entry.value = entry
             .value
