@@ -313,7 +313,7 @@ pub(super) fn banner_offset(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The banner at the start of bytes, its newline included.
-fn banner_in(bytes: &[u8]) -> Option<String> {
+pub(super) fn banner_in(bytes: &[u8]) -> Option<String> {
     let bytes = bytes.get(..MAX_BANNER).unwrap_or(bytes);
     let end = memchr::memchr(0, bytes)?;
     let text = std::str::from_utf8(bytes.get(..end)?).ok()?;

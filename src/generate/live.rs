@@ -10,7 +10,7 @@ use crate::profile::Architecture;
 use super::Options;
 use super::error::GenerateError;
 use super::from_btf::from_image;
-use super::image::{Image, banner_offset};
+use super::image::{Image, banner_in, banner_offset};
 use super::write::ProfileText;
 
 /// The bytes of an image from a page at or before its banner on.
@@ -36,9 +36,10 @@ pub struct LiveProfile {
 }
 
 impl LiveImage<'_> {
-    /// Whether the bytes hold a kernel's banner: with it, they hold the other constants that lie behind.
-    pub fn has_banner(&self) -> bool {
-        banner_offset(self.bytes).is_some()
+    /// The kernel's banner, without its newline, if the bytes hold it: with it, they hold the other constants that lie behind.
+    pub fn banner(&self) -> Option<String> {
+        let text = banner_in(self.bytes.get(banner_offset(self.bytes)?..)?)?;
+        Some(text.trim_end().to_owned())
     }
 
     /// Makes the profile.

@@ -170,13 +170,7 @@ fn none_fits(
         .as_ref()
         .map(|found| found.text.as_str());
     let mut report = match banner {
-        Some(banner) => {
-            let release = release(banner);
-            Report::error(format!(
-                "no profile of the target's kernel, Linux {release}"
-            ))
-            .with_note(format!("in its memory: {banner}"))
-        }
+        Some(banner) => no_profile_of(banner),
         None => {
             let mut report = attach::report(&unrecognised.error);
             report.notes.insert(
@@ -199,6 +193,15 @@ fn none_fits(
             "or name a profile: -p kernel.yaml (`nettlp-profile vmlinux -o kernel.yaml` makes it)",
         ),
     }
+}
+
+/// That there is no profile of the kernel with this banner.
+pub(super) fn no_profile_of(banner: &str) -> Report {
+    let release = release(banner);
+    Report::error(format!(
+        "no profile of the target's kernel, Linux {release}"
+    ))
+    .with_note(format!("in its memory: {banner}"))
 }
 
 /// How many profiles were compared, and where they were looked for.
@@ -257,7 +260,7 @@ const DEBUG_PACKAGES: [(&str, &str, &str); 5] = [
 ];
 
 /// Appends the command that makes the profile of a kernel and puts it where it is found.
-fn with_recipe(report: Report, banner: &str, path: &SearchPath) -> Report {
+pub(super) fn with_recipe(report: Report, banner: &str, path: &SearchPath) -> Report {
     let release = release(banner);
     let known = DEBUG_PACKAGES
         .iter()

@@ -1,6 +1,5 @@
 //! A memory of which nothing is known → the profile of the kernel that runs there, kept for the next time.
 
-use std::env;
 use std::fs;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -10,7 +9,10 @@ use crate::addr::{PhysAddr, PhysRange};
 use crate::generate::{GenerateError, LiveImage, Options};
 use crate::locate::{UnknownCost, UnknownProgress, find_unknown, plan_unknown};
 use crate::memory::PhysicalMemory;
+use crate::profile::SearchPath;
 use crate::report::Report;
+
+use super::choose::{no_profile_of, with_recipe};
 
 /// Bytes of a live target that are searched for a banner where nothing else leads to its kernel.
 const SCAN_BUDGET: u64 = 256 << 20;
@@ -80,13 +82,13 @@ pub fn profile_of(
     } else {
         SCAN_BUDGET
     };
-    let mut outcome: Option<Result<LiveProfile, GenerateError>> = None;
+    let mut outcome: Option<Result<LiveProfile, (GenerateError, String)>> = None;
     let cost = find_unknown(memory, ram, budget, watch, &mut |constants| {
         let bytes = &constants.bytes;
         let image = LiveImage { name, bytes };
-        if !image.has_banner() {
+        let Some(banner) = image.banner() else {
             return ControlFlow::Continue(());
-        }
+        };
         match image.profile(options) {
             Ok(found) => {
                 outcome = Some(Ok(LiveProfile {
@@ -103,7 +105,7 @@ pub fn profile_of(
             Err(error) => {
                 // The first kernel that was found, with most of it, says best what is missing.
                 if outcome.is_none() || !constants.is_all {
-                    outcome = Some(Err(error));
+                    outcome = Some(Err((error, banner)));
                 }
                 ControlFlow::Continue(())
             }
@@ -111,15 +113,18 @@ pub fn profile_of(
     });
     match outcome {
         Some(Ok(profile)) => Ok(LiveProfile { cost, ..profile }),
-        Some(Err(error)) => Err(unusable(&error, &cost)),
+        Some(Err((error, banner))) => Err(unusable(&error, &banner, &cost)),
         None => Err(nothing(name, &cost)),
     }
 }
 
-fn unusable(error: &GenerateError, cost: &UnknownCost) -> Report {
-    let mut report = Report::from_error(error);
+/// There is a kernel, and its memory is not enough to make its profile.
+fn unusable(error: &GenerateError, banner: &str, cost: &UnknownCost) -> Report {
+    let mut report = no_profile_of(banner)
+        .with_note(format!("none can be made of its memory: {error}"))
+        .with_note(spent(cost));
     report.hints = error.hints();
-    report.with_note(spent(cost))
+    with_recipe(report, banner, &SearchPath::of_this_process())
 }
 
 fn nothing(name: &str, cost: &UnknownCost) -> Report {
@@ -141,24 +146,16 @@ fn spent(cost: &UnknownCost) -> String {
     )
 }
 
-/// The folder in which profiles are kept: `$XDG_CACHE_HOME/nettlp-q/profiles`, else `~/.cache/nettlp-q/profiles`.
-pub fn cache_folder() -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        let path = PathBuf::from(env::var_os(name)?);
-        path.is_absolute().then_some(path)
-    };
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    Some(cache.join("nettlp-q").join("profiles"))
-}
-
 /// Keeps a profile under its build ID for the next time; gives where. `None` where there is no build ID or no folder.
 pub fn keep(profile: &LiveProfile) -> io::Result<Option<PathBuf>> {
-    let Some((folder, build_id)) = cache_folder().zip(profile.build_id.as_deref()) else {
+    let path = SearchPath::of_this_process();
+    let Some(path) = profile.build_id.as_deref().and_then(|id| path.cached(id)) else {
         return Ok(None);
     };
-    fs::create_dir_all(&folder)?;
-    let path = folder.join(format!("{build_id}.yaml"));
-    let beside = folder.join(format!(".{build_id}.{}.new", std::process::id()));
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let beside = path.with_extension(format!("{}.new", std::process::id()));
     let written = fs::File::create(&beside)
         .and_then(|mut file| file.write_all(profile.text.as_bytes()))
         .and_then(|()| fs::rename(&beside, &path));
