@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nettlp_q::profile::SearchPath;
 use nettlp_q::report::{Report, SourceText};
 use nettlp_q::row::Rows;
-use nettlp_q::session::{Output, Session, SessionOptions, Settings, Statistics, Status, demo};
+use nettlp_q::session::{
+    BuiltInProfile, Output, Session, SessionOptions, Settings, Statistics, Status, demo,
+};
 
 /// Keeps what a session says.
 #[derive(Default)]
@@ -51,7 +53,7 @@ fn session_with(profiles: Vec<std::path::PathBuf>) -> Session {
         memory: demo::memory().unwrap(),
         target: "the demo".to_owned(),
         profiles,
-        built_in_profile: demo::profile(),
+        built_in_profile: Some(BuiltInProfile::Packed(demo::profile)),
         variables: Vec::new(),
         ram: None,
         scan_budget: u64::MAX,

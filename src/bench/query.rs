@@ -10,7 +10,9 @@ use crate::locate::LocateOptions;
 use crate::profile::{LayoutProfile, SearchPath};
 use crate::report::{Report, Severity, SourceText};
 use crate::row::{Row, Rows};
-use crate::session::{Output, Session, SessionOptions, Settings, Statistics, Status};
+use crate::session::{
+    BuiltInProfile, Output, Session, SessionOptions, Settings, Statistics, Status,
+};
 use crate::value::Value;
 
 use super::serial::{OLD_STATE, STATE, Task};
@@ -31,7 +33,7 @@ impl Conversation {
         let dma = Dma::open(&link.options())?;
         let (profiles, built_in_profile) = match profile {
             Profile::File(path) => (vec![path.clone()], None),
-            Profile::BuiltIn(bytes) => (Vec::new(), Some(bytes.clone())),
+            Profile::BuiltIn(bytes) => (Vec::new(), Some(BuiltInProfile::Text(bytes.clone()))),
         };
         let session = Session::open(SessionOptions {
             memory: Box::new(dma),

@@ -9,6 +9,6 @@ use nettlp_q::session::demo;
 fn main() -> ExitCode {
     measure(&Demo {
         memory: &demo::memory,
-        profile: &demo::profile,
+        profile: demo::profile,
     })
 }

@@ -8,6 +8,6 @@ use nettlp_q::session::demo;
 fn main() -> ExitCode {
     ask(&Demo {
         memory: &demo::memory,
-        profile: &demo::profile,
+        profile: demo::profile,
     })
 }

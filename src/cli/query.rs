@@ -20,7 +20,7 @@ use crate::profile::SearchPath;
 use crate::render::{self, Format};
 use crate::repl;
 use crate::report::{Report, SourceText};
-use crate::session::{BANNER_LABEL, Session, SessionOptions, Status, names_layout};
+use crate::session::{BANNER_LABEL, BuiltInProfile, Session, SessionOptions, Status, names_layout};
 
 use super::adapter::OpenDemo;
 use super::console::{Console, StatisticsForm, wants_color};
@@ -39,7 +39,7 @@ pub struct Demo<'a> {
     /// Opens the recording of a real kernel.
     pub memory: &'a OpenDemo<'a>,
     /// The layout profile of that kernel.
-    pub profile: &'a dyn Fn() -> Option<Cow<'static, [u8]>>,
+    pub profile: fn() -> Option<Cow<'static, [u8]>>,
 }
 
 impl std::fmt::Debug for Demo<'_> {
@@ -261,7 +261,7 @@ impl QueryArguments {
             memory: target.memory,
             target: target.origin.to_string(),
             profiles: self.profiles.clone(),
-            built_in_profile: if is_demo { (demo.profile)() } else { None },
+            built_in_profile: is_demo.then_some(BuiltInProfile::Packed(demo.profile)),
             variables: self.variables.clone(),
             ram: None,
             search_path: SearchPath::of_this_process(),

@@ -2,7 +2,8 @@
 //!
 //! A kernel's writable data begins at a multiple of 2 MiB with the stack of its first task, and that stack's last word is a magic number
 //! (`set_task_stack_end_magic`, kernel/fork.c; `STACK_END_MAGIC`, include/uapi/linux/magic.h). So one short read for each 2 MiB of RAM finds
-//! it. The constants, with the banner, lie right before. Where no magic number leads to a kernel, all memory is searched for a banner.
+//! it. Other tasks' stacks have the number too, some at such multiples; behind the first task's is the task itself, with its name. The
+//! constants, with the banner, lie right before. Where no magic number leads to a kernel, all memory is searched for a banner.
 
 use std::ops::ControlFlow;
 
@@ -23,8 +24,14 @@ const MAX_WINDOW: u64 = 48 << 20;
 /// Bytes before and behind a banner that hold the other constants.
 const BEFORE_BANNER: u64 = 4 << 20;
 const BEHIND_BANNER: u64 = 40 << 20;
-/// Magic numbers that may lead to no kernel: stacks of tasks have them too.
-const MAX_HITS: usize = 64;
+/// The name of the first task (init/init_task.c) without what follows the `r`, and how far behind the stack's end it is looked for: of
+/// kernels from 5.10 to 7.3 it is within 110 KiB.
+const FIRST_TASK: &[u8] = b"swapper";
+const TO_FIRST_TASK: u64 = 256 << 10;
+/// Magic numbers without that name behind them that are tried all the same, when no other leads to a kernel.
+const MAX_NAMELESS: usize = 4;
+/// Magic numbers that are looked at.
+const MAX_HITS: usize = 4096;
 
 /// What a search will read, about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,22 +109,29 @@ pub fn find_unknown(
     let mut cost = UnknownCost::default();
     let mut search = Search::new(stages, 0, STACK_END);
     let mut reader = Reader::new(memory);
+    let mut nameless = Vec::new();
     for _ in 0..MAX_HITS {
         let Some(Hit { image: data, .. }) = search.next_hit(&mut reader) else {
             break;
         };
         cost.probes = search.tally.probes;
         watch(UnknownProgress::Hit(data));
-        let lowest = match known.as_deref() {
-            Some(ram) => start_of_range(ram, data),
-            None => start_of_range(&search.readable_blocks(), data),
-        };
-        let found = before(reader.memory(), lowest, data, &mut cost, watch, take);
-        if found.is_break() {
+        let blocks = known.clone().unwrap_or_else(|| search.readable_blocks());
+        let range = range_of(&blocks, data);
+        if !has_first_task(reader.memory(), range, data, &mut cost) {
+            nameless.push((range, data));
+            continue;
+        }
+        if before(reader.memory(), range.start, data, &mut cost, watch, take).is_break() {
             return cost;
         }
     }
     cost.probes = search.tally.probes;
+    for (range, data) in nameless.into_iter().take(MAX_NAMELESS) {
+        if before(reader.memory(), range.start, data, &mut cost, watch, take).is_break() {
+            return cost;
+        }
+    }
     if search.tally.unanswered() {
         return cost;
     }
@@ -133,10 +147,26 @@ pub fn find_unknown(
     cost
 }
 
-/// Where the range that holds an address begins.
-fn start_of_range(ranges: &[PhysRange], address: PhysAddr) -> PhysAddr {
+/// The range that holds an address; an empty one where none does.
+fn range_of(ranges: &[PhysRange], address: PhysAddr) -> PhysRange {
     let holds = ranges.iter().find(|range| range.contains(address));
-    holds.map_or(address, |range| range.start)
+    holds.copied().unwrap_or(PhysRange::new(address, address))
+}
+
+/// Whether the first task's name is behind the end of a stack.
+fn has_first_task(
+    memory: &mut dyn PhysicalMemory,
+    range: PhysRange,
+    stack: PhysAddr,
+    cost: &mut UnknownCost,
+) -> bool {
+    let end = stack
+        .get()
+        .saturating_add(TO_FIRST_TASK)
+        .min(range.end.get());
+    let behind = PhysRange::new(stack, PhysAddr::new(end.max(stack.get())));
+    let bytes = read(memory, behind, cost, &mut |_| {});
+    memchr::memmem::find(&bytes, FIRST_TASK).is_some()
 }
 
 /// Hands over the bytes before an address, more and more of them.
@@ -258,6 +288,9 @@ mod tests {
         let mut bytes = vec![0; 64 << 20];
         bytes[40 << 20..(40 << 20) + 8].copy_from_slice(STACK_END);
         bytes[(40 << 20) - 100..(40 << 20) - 95].copy_from_slice(b"hello");
+        bytes[(40 << 20) + 0x1_1000..(40 << 20) + 0x1_1009].copy_from_slice(b"swapper/0");
+        // The stack of another task.
+        bytes[30 << 20..(30 << 20) + 8].copy_from_slice(STACK_END);
         // Not at a multiple of 2 MiB: not looked at.
         bytes[(5 << 20) + 4096..(5 << 20) + 4104].copy_from_slice(STACK_END);
         bytes
@@ -274,7 +307,24 @@ mod tests {
             ControlFlow::Break(())
         });
         assert_eq!(seen, [(28 << 20, 12 << 20)]);
-        assert!(cost.probes <= 32 && cost.bytes == 12 << 20 && !cost.scanned);
+        assert!(cost.probes <= 32 && !cost.scanned);
+        assert_eq!(cost.bytes, (12 << 20) + 2 * TO_FIRST_TASK);
+    }
+
+    #[test]
+    fn a_stack_without_its_task_is_tried_last() {
+        let mut bytes = image();
+        bytes[(40 << 20) + 0x1_1000] = b'x';
+        let mut memory = Immediate::new(Bytes(bytes));
+        let mut starts = Vec::new();
+        find_unknown(&mut memory, None, 0, &mut |_| {}, &mut |constants| {
+            starts.push(constants.start.get() >> 20);
+            match starts.contains(&28) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        assert_eq!((starts.first(), starts.last()), (Some(&18), Some(&28)));
     }
 
     #[test]
@@ -289,6 +339,7 @@ mod tests {
             starts.push((constants.start.get() >> 20, constants.is_all));
             ControlFlow::Continue(())
         });
-        assert_eq!(starts, [(28, false), (26, false), (24, true)]);
+        let first: Vec<_> = starts.iter().take(3).copied().collect();
+        assert_eq!(first, [(28, false), (26, false), (24, true)]);
     }
 }

@@ -50,7 +50,7 @@ pub fn announce(memory: &dyn PhysicalMemory, ram: Option<&[PhysRange]>) -> Repor
         ),
     };
     let found = format!(
-        "where the first task's stack is, it reads the constants before it, {} MiB or a little more, about {} reads",
+        "where a task's stack begins there, it reads up to 256 KiB more to tell whether it is the first task's; before that one lie the constants: {} MiB or a little more, about {} reads",
         plan.bytes >> 20,
         plan.reads
     );

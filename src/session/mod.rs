@@ -25,6 +25,7 @@ mod statements;
 mod stretch;
 mod watch;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -60,7 +61,7 @@ pub struct SessionOptions {
     /// Layout profiles and walk libraries (`-p`), told apart by content.
     pub profiles: Vec<PathBuf>,
     /// A layout profile that is at hand already (the demo's).
-    pub built_in_profile: Option<std::borrow::Cow<'static, [u8]>>,
+    pub built_in_profile: Option<BuiltInProfile>,
     /// Variables of the script (`-D`), read as `$name`.
     pub variables: Vec<(String, String)>,
     /// Addresses that may be probed for the kernel (`--ram`).
@@ -70,6 +71,15 @@ pub struct SessionOptions {
     pub scan_budget: u64,
     /// Where the profile is looked for if `profiles` has no layout profile and none is built in.
     pub search_path: SearchPath,
+}
+
+/// A layout profile that no file holds.
+#[derive(Clone, Debug)]
+pub enum BuiltInProfile {
+    /// Its text.
+    Text(Cow<'static, [u8]>),
+    /// What gives its text, or nothing if it is damaged: asked only when it is needed, on a thread of its own.
+    Packed(fn() -> Option<Cow<'static, [u8]>>),
 }
 
 /// Makes the text of the profile of the kernel that runs in a memory.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::profile::{LIBRARY_FORMAT, LayoutProfile, Library};
 use crate::report::Report;
 
+use super::BuiltInProfile;
 use super::library::shipped_library;
 use super::output::Status;
 
@@ -25,10 +26,15 @@ const HEAD: u64 = 4096;
 /// Loads the files. Walk libraries extend the shipped one in their order; the last layout profile counts.
 pub(super) fn load(
     paths: &[PathBuf],
-    built_in: Option<Cow<'static, [u8]>>,
+    built_in: Option<BuiltInProfile>,
 ) -> Result<Loaded, (Report, Status)> {
-    let mut library =
-        shipped_library().map_err(|error| (Report::from_error(&error), Status::Failed))?;
+    let built_in = built_in.filter(|_| !names_layout(paths));
+    // Neither needs the other, and both take milliseconds.
+    let (library, built_in) = std::thread::scope(|scope| {
+        let unpacking = scope.spawn(|| built_in.map(text_of));
+        (shipped_library(), unpacking.join().ok().flatten())
+    });
+    let mut library = library.map_err(|error| (Report::from_error(&error), Status::Failed))?;
     let mut layout = None;
     for path in paths {
         if is_library(path).map_err(|report| (report, Status::Wrong))? {
@@ -50,9 +56,13 @@ pub(super) fn load(
         }
     }
     if layout.is_none()
-        && let Some(bytes) = built_in
+        && let Some(text) = built_in
     {
-        let opened = LayoutProfile::from_bytes(bytes)
+        let text = text.ok_or_else(|| {
+            let report = Report::error("the built-in profile is damaged");
+            (report, Status::Failed)
+        })?;
+        let opened = LayoutProfile::from_bytes(text)
             .map_err(|error| (Report::from_error(&error), Status::Failed))?;
         layout = Some(opened);
     }
@@ -60,6 +70,13 @@ pub(super) fn load(
         layout: layout.map(Arc::new),
         library,
     })
+}
+
+fn text_of(built_in: BuiltInProfile) -> Option<Cow<'static, [u8]>> {
+    match built_in {
+        BuiltInProfile::Text(text) => Some(text),
+        BuiltInProfile::Packed(unpack) => unpack(),
+    }
 }
 
 /// Whether one of the files is, or is taken for, a layout profile. Files that cannot be read are, so that loading them says why not.
