@@ -7,7 +7,7 @@ use crate::addr::VirtAddr;
 use crate::lang::typed::{CheckedSource, CheckedTraversal, Predictor, Typed};
 use crate::plan::Window;
 use crate::value::{Place, Reason, Value};
-use crate::walk::{Array, Chain, Element, End, List, Maple, PerCpu, Tree, Xarray};
+use crate::walk::{Array, Chain, Element, End, Hlist, List, Maple, PerCpu, Rbtree, Tree, Xarray};
 use crate::wave::{Borrowed, Expectation, Reader};
 
 use super::attempt::{self, Scope, settle};
@@ -81,6 +81,16 @@ fn prefetch(context: &Context, reader: &Reader, address: VirtAddr, windows: &[Wi
     }
 }
 
+/// What a tree tells of its elements before they are handed over.
+fn teller(
+    context: &Rc<Context>,
+    reader: &Reader,
+    windows: &Rc<[Window]>,
+) -> impl Fn(VirtAddr) + use<> {
+    let (context, reader, windows) = (Rc::clone(context), reader.clone(), Rc::clone(windows));
+    move |address| prefetch(&context, &reader, address, &windows)
+}
+
 /// Where a container is, or why that is not known.
 async fn place(
     context: &Rc<Context>,
@@ -140,6 +150,24 @@ async fn run_traversal(
             })
             .await
         }
+        CheckedTraversal::Hlist { head, link, kind } => {
+            Hlist {
+                head: at(head).await?,
+                link: *link,
+                kind: *kind,
+            }
+            .walk(reader, space, sink)
+            .await
+        }
+        CheckedTraversal::Rbtree { root, link, layout } => {
+            let tree = Rbtree {
+                root: at(root).await?,
+                link: *link,
+                layout: *layout,
+            };
+            let tell = teller(context, reader, windows);
+            tree.walk(reader, space, tell, sink).await
+        }
         CheckedTraversal::Tree {
             root,
             children,
@@ -154,9 +182,7 @@ async fn run_traversal(
                 sibling: *sibling,
                 through,
             };
-            let (reading, context, windows) =
-                (reader.clone(), Rc::clone(context), Rc::clone(windows));
-            let tell = move |address| prefetch(&context, &reading, address, &windows);
+            let tell = teller(context, reader, windows);
             tree.walk(reader, space, tell, sink).await
         }
         CheckedTraversal::Array {

@@ -86,10 +86,14 @@ impl Catalog {
         self.profile.aggregate(&self.profile.strip(ty)?)
     }
 
-    /// A member by its dotted path, with its offset from the start of `ty` in its `offset`.
+    /// A member by its dotted path (`list`, `pid_links[0]`, `d_u.d_child`), with its offset from the start of `ty` in its `offset`.
     pub fn find_path(&self, ty: &Type, path: &str) -> Result<Option<Member>, ProfileError> {
         let mut found: Option<Member> = None;
-        for name in path.split('.') {
+        for step in path.split('.') {
+            let (name, index) = match step.split_once('[') {
+                Some((name, index)) => (name, Some(index)),
+                None => (step, None),
+            };
             let start = found.as_ref().map_or(0, |member| member.offset);
             let Some(aggregate) = self.aggregate(found.as_ref().map_or(ty, |member| &member.ty))?
             else {
@@ -98,12 +102,36 @@ impl Catalog {
             let Some(member) = aggregate.member(name) else {
                 return Ok(None);
             };
-            found = Some(Member {
+            let member = Member {
                 offset: start.saturating_add(member.offset),
                 ..member.clone()
-            });
+            };
+            found = match index {
+                Some(index) => self.entry_of(member, index)?,
+                None => Some(member),
+            };
+            if found.is_none() {
+                return Ok(None);
+            }
         }
         Ok(found)
+    }
+
+    /// The entry `NUMBER]` of a member that is an array; `None` where it has no such entry.
+    fn entry_of(&self, member: Member, index: &str) -> Result<Option<Member>, ProfileError> {
+        let number = index.strip_suffix(']').and_then(|index| index.parse().ok());
+        let Type::Array { element, count } = self.profile.strip(&member.ty)? else {
+            return Ok(None);
+        };
+        let Some(number) = number.filter(|number| count.is_none_or(|count| *number < count)) else {
+            return Ok(None);
+        };
+        let size: u64 = self.profile.size_of(&element)?.unwrap_or(0);
+        Ok(Some(Member {
+            offset: member.offset.saturating_add(size.saturating_mul(number)),
+            ty: (*element).clone(),
+            ..member
+        }))
     }
 }
 

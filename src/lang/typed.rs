@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::profile::{BitField, Enumeration, Type};
 use crate::value::{Value, ValueType};
-use crate::walk::{Entries, MapleLayout, XarrayLayout};
+use crate::walk::{Entries, HlistKind, MapleLayout, RbtreeLayout, XarrayLayout};
 
 use super::ast::{BinaryOperator, Direction, LogicalOperator, SetOperator, Span, UnaryOperator};
 use super::function::{Aggregate, Builtin};
@@ -267,6 +267,24 @@ pub enum CheckedTraversal {
         /// Place of an element that comes before the list's.
         first: Option<Typed>,
     },
+    /// See [`crate::walk::Hlist`].
+    Hlist {
+        /// Place of the head.
+        head: Typed,
+        /// Offset of the link in an element.
+        link: u64,
+        /// Which kind of list.
+        kind: HlistKind,
+    },
+    /// See [`crate::walk::Rbtree`].
+    Rbtree {
+        /// Place of the `struct rb_root`.
+        root: Typed,
+        /// Offset of the node in an element.
+        link: u64,
+        /// The kernel's layout.
+        layout: RbtreeLayout,
+    },
     /// See [`crate::walk::Tree`].
     Tree {
         /// Place of the first element.
@@ -459,7 +477,9 @@ impl CheckedSource {
                 expressions.push(head);
                 expressions.extend(first);
             }
+            CheckedTraversal::Hlist { head, .. } => expressions.push(head),
             CheckedTraversal::Tree { root, .. }
+            | CheckedTraversal::Rbtree { root, .. }
             | CheckedTraversal::Xarray { root, .. }
             | CheckedTraversal::Maple { root, .. } => expressions.push(root),
             CheckedTraversal::Array { base, count, .. } => expressions.extend([base, count]),

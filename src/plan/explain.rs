@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::lang::typed::{
     CheckedBody, CheckedQuery, CheckedSource, CheckedTraversal, Node, Predictor, Typed, WalkBody,
 };
+use crate::walk::HlistKind;
 
 use super::windows::Windows;
 
@@ -123,6 +124,18 @@ fn traversal(source: &CheckedSource) -> String {
         CheckedTraversal::List { link, .. } => format!(
             "list of `{element}`, linked at {link:#x}; a round an element, less what is read ahead"
         ),
+        CheckedTraversal::Hlist { link, kind, .. } => {
+            let name = match kind {
+                HlistKind::Plain => "hlist",
+                HlistKind::Nulls => "hlist_nulls",
+                HlistKind::BitLock => "hlist_bl",
+                HlistKind::LockLess => "llist",
+            };
+            format!("{name} of `{element}`, linked at {link:#x}; a round an element")
+        }
+        CheckedTraversal::Rbtree { link, .. } => {
+            format!("red-black tree of `{element}`, linked at {link:#x}; a round a level")
+        }
         CheckedTraversal::Tree { .. } => format!("tree of `{element}`, all subtrees together"),
         CheckedTraversal::Array { .. } => format!("array of `{element}`, one round"),
         CheckedTraversal::Chain { .. } => format!("chain of `{element}`; a round an element"),

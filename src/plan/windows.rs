@@ -7,6 +7,7 @@ use crate::lang::typed::{
     CheckedBody, CheckedQuery, CheckedSource, CheckedTraversal, FunctionBody, Node, SourceId,
     Typed, WalkBody,
 };
+use crate::walk::HlistKind;
 
 /// A stretch of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +94,13 @@ impl Windows {
                     self.collect_through(source.id, through);
                 }
             }
+            CheckedTraversal::Hlist {
+                link: offset,
+                kind: HlistKind::LockLess,
+                ..
+            } => link(*offset, 8),
+            CheckedTraversal::Hlist { link: offset, .. } => link(*offset, 16),
+            CheckedTraversal::Rbtree { link: offset, .. } => link(*offset, 24),
             CheckedTraversal::Chain { next, .. } => link(*next, 8),
             CheckedTraversal::Query(query) => self.collect_query(query),
             _ => {}

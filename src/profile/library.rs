@@ -100,6 +100,11 @@ struct WalkFile {
     list: Option<ListTraversal>,
     tree: Option<TreeTraversal>,
     array: Option<ArrayTraversal>,
+    hlist: Option<LinkedTraversal>,
+    llist: Option<LinkedTraversal>,
+    plist: Option<LinkedTraversal>,
+    rbtree: Option<RbtreeTraversal>,
+    radix: Option<XarrayTraversal>,
     chain: Option<ChainTraversal>,
     xarray: Option<XarrayTraversal>,
     maple: Option<MapleTraversal>,
@@ -116,6 +121,11 @@ struct VariantFile {
     list: Option<ListTraversal>,
     tree: Option<TreeTraversal>,
     array: Option<ArrayTraversal>,
+    hlist: Option<LinkedTraversal>,
+    llist: Option<LinkedTraversal>,
+    plist: Option<LinkedTraversal>,
+    rbtree: Option<RbtreeTraversal>,
+    radix: Option<XarrayTraversal>,
     chain: Option<ChainTraversal>,
     xarray: Option<XarrayTraversal>,
     maple: Option<MapleTraversal>,
@@ -196,6 +206,27 @@ pub struct ListTraversal {
     pub include_root: bool,
 }
 
+/// A list with a head of its own type: a hash list of any kind (`include/linux/list.h`, `list_nulls.h`, `list_bl.h`), a lock-less
+/// list (`llist.h`) or a list by priority (`plist.h`).
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct LinkedTraversal {
+    /// The list's head, seen from the owner or root: a `struct hlist_head`, `llist_head` …, as the link's type has it.
+    pub head: String,
+    /// The element's member that links it.
+    pub link: String,
+}
+
+/// A red-black tree (`include/linux/rbtree.h`).
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct RbtreeTraversal {
+    /// The `struct rb_root` or `struct rb_root_cached`, seen from the owner or root.
+    pub root: String,
+    /// The element's member that is its `struct rb_node`.
+    pub link: String,
+}
+
 /// A tree by lists of children (`task_struct.children` and `sibling`), depth first, the root included.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -259,6 +290,16 @@ pub struct PerCpuTraversal {
 pub enum Traversal {
     /// See [`ListTraversal`].
     List(ListTraversal),
+    /// A hash list; see [`LinkedTraversal`].
+    Hlist(LinkedTraversal),
+    /// A lock-less list; see [`LinkedTraversal`].
+    Llist(LinkedTraversal),
+    /// A list by priority; see [`LinkedTraversal`].
+    Plist(LinkedTraversal),
+    /// See [`RbtreeTraversal`].
+    Rbtree(RbtreeTraversal),
+    /// A radix tree, on kernels where that is an xarray; see [`XarrayTraversal`].
+    Radix(XarrayTraversal),
     /// See [`TreeTraversal`].
     Tree(TreeTraversal),
     /// See [`ArrayTraversal`].
@@ -395,6 +436,11 @@ macro_rules! traversal_of {
     ($from:expr) => {{
         let mut named = Vec::new();
         named.extend($from.list.map(Traversal::List));
+        named.extend($from.hlist.map(Traversal::Hlist));
+        named.extend($from.llist.map(Traversal::Llist));
+        named.extend($from.plist.map(Traversal::Plist));
+        named.extend($from.rbtree.map(Traversal::Rbtree));
+        named.extend($from.radix.map(Traversal::Radix));
         named.extend($from.tree.map(Traversal::Tree));
         named.extend($from.array.map(Traversal::Array));
         named.extend($from.chain.map(Traversal::Chain));
@@ -435,7 +481,7 @@ fn convert_walk(file: &str, name: &str, walk: WalkFile) -> Result<Walk, LibraryE
         return Err(problem(
             file,
             &place,
-            "names no traversal (list, tree, array, chain, xarray, maple or per_cpu)",
+            "names no traversal (list, hlist, llist, plist, rbtree, tree, array, chain, xarray, radix, maple or per_cpu)",
         ));
     }
     Ok(Walk {

@@ -68,8 +68,9 @@ pub use header::{Architecture, ByteOrder, Constants, FORMAT, Header, Kind, Origi
 pub use layout::LayoutProfile;
 pub use library::{
     ArrayTraversal, ChainTraversal, Definition, ExpressionVariant, Function, Iterate,
-    LIBRARY_FORMAT, Library, LibraryError, ListTraversal, MapleTraversal, PerCpuArea,
-    PerCpuTraversal, Traversal, TreeTraversal, Walk, WalkVariant, XarrayTraversal,
+    LIBRARY_FORMAT, Library, LibraryError, LinkedTraversal, ListTraversal, MapleTraversal,
+    PerCpuArea, PerCpuTraversal, RbtreeTraversal, Traversal, TreeTraversal, Walk, WalkVariant,
+    XarrayTraversal,
 };
 pub use outline::{Outline, Row, Summary, outline};
 pub use preview::Preview;

@@ -11,7 +11,7 @@ use zstd::zstd_safe;
 use crate::memory::{PhysicalMemory, Replay};
 use crate::report::Report;
 
-static RECORDING: &[u8] = include_bytes!("demo/recording");
+pub(super) static RECORDING: &[u8] = include_bytes!("demo/recording");
 static PROFILE: &[u8] = include_bytes!("demo/profile.yaml.zst");
 
 /// Opens the recording.

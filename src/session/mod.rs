@@ -23,6 +23,8 @@ mod settings;
 mod show;
 mod statements;
 mod stretch;
+#[cfg(test)]
+mod tests_containers;
 mod watch;
 
 use std::borrow::Cow;

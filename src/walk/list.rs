@@ -24,9 +24,10 @@ pub struct List {
 
 /// A `struct list_head`.
 #[derive(Clone, Copy)]
-struct Link {
-    next: VirtAddr,
-    prev: VirtAddr,
+pub(super) struct Link {
+    pub(super) next: VirtAddr,
+    /// The previous link, or, in hash lists, the pointer that points here.
+    pub(super) prev: VirtAddr,
 }
 
 impl List {
@@ -141,7 +142,8 @@ impl List {
     }
 }
 
-async fn read_link(
+/// Two pointers that lie side by side.
+pub(super) async fn read_link(
     reader: &Reader,
     space: &AddressSpace,
     at: VirtAddr,
@@ -164,7 +166,11 @@ async fn read_link(
 }
 
 /// Accepts `to` as the neighbour of `at` and remembers it, or says why not.
-fn check(at: VirtAddr, to: VirtAddr, seen: &mut FxHashSet<VirtAddr>) -> Result<(), Problem> {
+pub(super) fn check(
+    at: VirtAddr,
+    to: VirtAddr,
+    seen: &mut FxHashSet<VirtAddr>,
+) -> Result<(), Problem> {
     if POISON.contains(&to.get()) {
         return Err(Problem::Poisoned(at));
     }

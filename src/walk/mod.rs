@@ -1,13 +1,16 @@
-//! Kernel containers in the kernel's words: list, tree by children, array, chain, xarray, maple tree, per-CPU variable.
+//! Kernel containers in the kernel's words: list, hash list, lock-less list, tree by children, red-black tree, array, chain, xarray,
+//! maple tree, per-CPU variable.
 //!
 //! A walk turns a container's address and layout into its elements' addresses, in the container's order, and hands each to its
 //! sink as early as it knows it. Every walk is bounded, notices cycles, and says how it ended; it never recurses on the stack. Which
 //! container of which struct is walked comes from outside: no kernel type is named here except those of the containers themselves.
 
 mod array;
+mod hlist;
 mod list;
 mod maple;
 mod per_cpu;
+mod rbtree;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -22,9 +25,11 @@ use crate::addr::VirtAddr;
 use crate::wave::Unreadable;
 
 pub use array::{Array, Chain, Entries};
+pub use hlist::{Hlist, HlistKind};
 pub use list::List;
 pub use maple::{Maple, MapleLayout, NodeLayout};
 pub use per_cpu::PerCpu;
+pub use rbtree::{Rbtree, RbtreeLayout};
 pub use tree::{Holders, Tree};
 pub use xarray::{Xarray, XarrayLayout};
 

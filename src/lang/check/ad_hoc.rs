@@ -11,11 +11,28 @@ use crate::report::nearest;
 use crate::value::ValueType;
 
 use super::Checker;
+use super::linked::Link;
 use super::scope::{Scope, ScopeSource, typed};
 
 /// Traversals that can be written in a query, each with an example.
-const AD_HOC: [(&str, &str); 7] = [
+const AD_HOC: [(&str, &str); 12] = [
     ("list", "list(struct module.list) from modules"),
+    (
+        "hlist",
+        "hlist(struct task_struct.pid_links[0]) from init_struct_pid.tasks[0]",
+    ),
+    (
+        "llist",
+        "llist(struct mount.mnt_llist) from delayed_mntput_list",
+    ),
+    (
+        "plist",
+        "plist(struct swap_info_struct.list) from swap_active_head",
+    ),
+    (
+        "rbtree",
+        "rbtree(struct sched_entity.run_node) from percpu(runqueues, 0).cfs.tasks_timeline",
+    ),
     (
         "tree",
         "tree(struct task_struct.children, struct task_struct.sibling) from init_task",
@@ -26,6 +43,7 @@ const AD_HOC: [(&str, &str); 7] = [
         "chain(struct file_system_type.next) from file_systems",
     ),
     ("xarray", "xarray(struct pid) from init_pid_ns.idr.idr_rt"),
+    ("radix", "radix(struct pid) from init_pid_ns.idr.idr_rt"),
     (
         "maple",
         "maple(struct vm_area_struct) from init_task.active_mm.mm_mt",
@@ -65,20 +83,20 @@ impl Checker<'_> {
                 let first = self.root_value(source, name, scope)?;
                 (CheckedTraversal::Chain { first, next }, element)
             }
-            ("xarray", [element]) => {
+            ("hlist" | "llist" | "plist" | "rbtree", [link]) => {
+                self.ad_hoc_linked(name, link, source, scope)?
+            }
+            ("xarray" | "radix", [element]) => {
                 let element = self.type_argument(element, source.span)?;
                 let root = self.root_place(source, name, scope)?;
-                (
-                    CheckedTraversal::Xarray {
-                        root,
-                        layout: self.xarray_layout(name.span)?,
-                    },
-                    element,
-                )
+                let layout = self.xarray_layout(&name.text, name.span)?;
+                let root = self.container(&name.text, root, "struct xarray")?;
+                (CheckedTraversal::Xarray { root, layout }, element)
             }
             ("maple", [element]) => {
                 let element = self.type_argument(element, source.span)?;
                 let root = self.root_place(source, name, scope)?;
+                let root = self.container("maple", root, "struct maple_tree")?;
                 (
                     CheckedTraversal::Maple {
                         root,
@@ -150,13 +168,12 @@ impl Checker<'_> {
     ) -> Option<(CheckedTraversal, Type)> {
         let (element, link, member) = self.member_argument(link, source.span)?;
         if member.to_string() != "struct list_head" {
-            let lists = self.members_of_type(&element, "struct list_head");
-            let label = format!("`{element}` has these lists: {}", lists.join(", "));
-            self.error(
-                source.span,
-                format!("the member is a `{member}` and not a `struct list_head`"),
-                label,
-            );
+            let link = Link {
+                element: &element,
+                offset: link,
+                ty: &member,
+            };
+            self.wrong_link("list", &link, source.span);
             return None;
         }
         let name = Name {
@@ -182,11 +199,8 @@ impl Checker<'_> {
             ));
         }
         if root.kind != ValueType::Kernel(member.clone()) {
-            let message = format!(
-                "a list starts at a `struct list_head` or at a `{element}`, and this is `{}`",
-                root.kind
-            );
-            self.error(root.span, message, "");
+            let whole = element.to_string();
+            self.wrong_root("a list", &root, &["struct list_head", &whole]);
             return None;
         }
         Some((
@@ -199,6 +213,25 @@ impl Checker<'_> {
         ))
     }
 
+    /// A list or tree that goes from element to element by a member.
+    fn ad_hoc_linked(
+        &mut self,
+        name: &Name,
+        link: &TraversalArgument,
+        source: &Source,
+        scope: &Scope<'_>,
+    ) -> Option<(CheckedTraversal, Type)> {
+        let (element, offset, ty) = self.member_argument(link, source.span)?;
+        let link = Link {
+            element: &element,
+            offset,
+            ty: &ty,
+        };
+        let root = self.root_place(source, name, scope)?;
+        let traversal = self.linked(&name.text, &link, root, source.span)?;
+        Some((traversal, element))
+    }
+
     pub(super) fn ad_hoc_tree(
         &mut self,
         children: &TraversalArgument,
@@ -206,8 +239,20 @@ impl Checker<'_> {
         source: &Source,
         scope: &Scope<'_>,
     ) -> Option<(CheckedTraversal, Type)> {
-        let (element, children, _) = self.member_argument(children, source.span)?;
-        let (other, sibling, _) = self.member_argument(sibling, source.span)?;
+        let (element, children, head) = self.member_argument(children, source.span)?;
+        let (other, sibling, link) = self.member_argument(sibling, source.span)?;
+        for (element, ty) in [(&element, &head), (&other, &link)] {
+            if self.strip(source.span, ty)?.to_string() != "struct list_head" {
+                let offset = 0;
+                let link = Link {
+                    element,
+                    offset,
+                    ty,
+                };
+                self.wrong_link("list", &link, source.span);
+                return None;
+            }
+        }
         if element != other {
             self.error(
                 source.span,
@@ -255,18 +300,7 @@ impl Checker<'_> {
             return None;
         };
         let root = self.expression(root, scope)?;
-        match self.as_struct(root)? {
-            Ok((place, _)) => Some(place),
-            Err(root) if root.is_place() => Some(root),
-            Err(root) => {
-                self.error(
-                    root.span,
-                    format!("`{}` is no place in memory to start from", root.kind),
-                    "",
-                );
-                None
-            }
-        }
+        self.followed(root)
     }
 
     pub(super) fn root_value(

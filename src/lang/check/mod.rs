@@ -6,6 +6,7 @@ mod cast;
 mod expression;
 mod function;
 mod library;
+mod linked;
 mod member;
 mod name;
 mod operator;

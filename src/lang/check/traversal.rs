@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use crate::lang::ast::{Expression, ExpressionKind, Name, Source, SourceKind, Span};
 use crate::lang::typed::{CheckedSource, CheckedTraversal, Node, Typed};
-use crate::profile::{Member, Traversal, TreeTraversal, Type};
+use crate::profile::{LinkedTraversal, Member, RbtreeTraversal, Traversal, TreeTraversal, Type};
 use crate::value::{Value, ValueType};
 use crate::walk::{Entries, MapleLayout, NodeLayout, XarrayLayout};
 
 use super::Checker;
+use super::linked::Link;
 use super::scope::{Scope, typed};
 
 impl Checker<'_> {
@@ -45,6 +46,18 @@ impl Checker<'_> {
                     first,
                 })
             }
+            Traversal::Hlist(LinkedTraversal { head, link }) => {
+                self.library_linked(["hlist", head, link], element, place, &scope, span)
+            }
+            Traversal::Llist(LinkedTraversal { head, link }) => {
+                self.library_linked(["llist", head, link], element, place, &scope, span)
+            }
+            Traversal::Plist(LinkedTraversal { head, link }) => {
+                self.library_linked(["plist", head, link], element, place, &scope, span)
+            }
+            Traversal::Rbtree(RbtreeTraversal { root, link }) => {
+                self.library_linked(["rbtree", root, link], element, place, &scope, span)
+            }
             Traversal::Tree(tree) => self.library_tree(tree, base?.clone(), element, span),
             Traversal::Array(array) => {
                 let base =
@@ -66,13 +79,15 @@ impl Checker<'_> {
                 let next = self.link(element, &chain.next, span)?.offset;
                 Some(CheckedTraversal::Chain { first, next })
             }
-            Traversal::Xarray(xarray) => {
-                let root =
-                    self.library_expression(&format!("{place}.xarray.root"), &xarray.root, &scope)?;
-                Some(CheckedTraversal::Xarray {
-                    root,
-                    layout: self.xarray_layout(span)?,
-                })
+            Traversal::Xarray(xarray) | Traversal::Radix(xarray) => {
+                let name = match traversal {
+                    Traversal::Radix(_) => "radix",
+                    _ => "xarray",
+                };
+                let place = format!("{place}.{name}.root");
+                let root = self.library_expression(&place, &xarray.root, &scope)?;
+                let layout = self.xarray_layout(name, span)?;
+                Some(CheckedTraversal::Xarray { root, layout })
             }
             Traversal::Maple(maple) => {
                 let root =
@@ -91,6 +106,25 @@ impl Checker<'_> {
                 self.per_cpu(symbol, span)
             }
         }
+    }
+
+    /// A walk by a member of the elements: the traversal's name, the head or root, the member.
+    fn library_linked(
+        &mut self,
+        [name, head, link]: [&str; 3],
+        element: &Type,
+        place: &str,
+        scope: &Scope<'_>,
+        span: Span,
+    ) -> Option<CheckedTraversal> {
+        let root = self.library_expression(&format!("{place}.{name}"), head, scope)?;
+        let member = self.link(element, link, span)?;
+        let link = Link {
+            element,
+            offset: member.offset,
+            ty: &member.ty,
+        };
+        self.linked(name, &link, root, span)
     }
 
     /// A member that links elements, by its path in the element.
@@ -226,7 +260,18 @@ impl Checker<'_> {
         ))
     }
 
-    pub(super) fn xarray_layout(&mut self, span: Span) -> Option<XarrayLayout> {
+    /// The layout of an xarray that is called `name`: a radix tree has it since Linux 4.20, which made it one.
+    pub(super) fn xarray_layout(&mut self, name: &str, span: Span) -> Option<XarrayLayout> {
+        let old = Type::Struct("radix_tree_root".into());
+        let aggregate = self.catalog.aggregate(&old);
+        if name == "radix" && self.profile(span, aggregate)?.is_some() {
+            self.error(
+                span,
+                "this kernel's radix trees are no xarrays yet: they are walked since Linux 4.20 only",
+                format!("it has a `{old}` of its own"),
+            );
+            return None;
+        }
         let head = self.layout_member("struct xarray", "xa_head", span)?.offset;
         let shift = self.layout_member("struct xa_node", "shift", span)?.offset;
         let slots = self.layout_member("struct xa_node", "slots", span)?;

@@ -34,6 +34,28 @@ fn lies(random: &mut fastrand::Rng) -> SparseMemory {
 
 fn containers(random: &mut fastrand::Rng) -> Vec<Container> {
     let mut at = || direct(random.u64(..SIZE / 8) * 8);
+    let kinds = [
+        HlistKind::Plain,
+        HlistKind::Nulls,
+        HlistKind::BitLock,
+        HlistKind::LockLess,
+    ];
+    let hlists = kinds.map(|kind| {
+        Container::Hlist(Hlist {
+            head: at(),
+            link: 0x58,
+            kind,
+        })
+    });
+    let rbtree = Container::Rbtree(Rbtree {
+        root: at(),
+        link: 0x20,
+        layout: RbtreeLayout {
+            parent_color: 0,
+            right: 8,
+            left: 16,
+        },
+    });
     let range = NodeLayout {
         pivots: 8,
         pivot_count: 15,
@@ -52,7 +74,7 @@ fn containers(random: &mut fastrand::Rng) -> Vec<Container> {
         range,
         gap_range,
     };
-    vec![
+    let others = [
         Container::List(List {
             head: at(),
             link: 0x58,
@@ -88,7 +110,8 @@ fn containers(random: &mut fastrand::Rng) -> Vec<Container> {
             mask: at(),
             count: 512,
         }),
-    ]
+    ];
+    hlists.into_iter().chain([rbtree]).chain(others).collect()
 }
 
 proptest! {

@@ -2,8 +2,10 @@
 //! hostile ones.
 
 mod gaslight;
+mod hlists;
 mod lists;
 mod nodes;
+mod rbtrees;
 mod sequences;
 mod trees;
 
@@ -25,6 +27,8 @@ use crate::wave::{Budget, Cost, Engine, Reader};
 #[derive(Clone, Debug)]
 enum Container {
     List(List),
+    Hlist(Hlist),
+    Rbtree(Rbtree),
     Array(Array),
     Chain(Chain),
     Tree(Tree),
@@ -37,6 +41,8 @@ impl Container {
     async fn walk(&self, reader: &Reader, space: &AddressSpace, sink: &mut impl Sink) -> End {
         match self {
             Self::List(list) => list.walk(reader, space, sink).await,
+            Self::Hlist(list) => list.walk(reader, space, sink).await,
+            Self::Rbtree(tree) => tree.walk(reader, space, |_| {}, sink).await,
             Self::Array(array) => array.walk(reader, space, sink).await,
             Self::Chain(chain) => chain.walk(reader, space, sink).await,
             Self::Tree(tree) => tree.walk(reader, space, |_| {}, sink).await,
