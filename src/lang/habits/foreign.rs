@@ -257,7 +257,7 @@ const FOREIGN_WORDS: &[(&[&str], &str)] = &[
     (&["groupby"], "rows are grouped with `group by`"),
     (
         &["to", "into"],
-        "rows go to the output; `-o csv` and the shell's `>` make a file of them",
+        "rows go to a file with `save QUERY to \"rows.csv\"`",
     ),
     (
         &["isnull", "notnull", "exists"],
@@ -276,6 +276,10 @@ pub(super) fn foreign_word(situation: &Situation<'_>) -> Option<Advice> {
         return Advice::hint("`offset` follows a `limit`: `limit 10 offset 5`");
     }
     if situation.kind(0) != Some(TokenKind::Word) {
+        return None;
+    }
+    // The `to` of a `save` is right; what is missing is something before it.
+    if situation.is(0, "to") && situation.has_before("save") {
         return None;
     }
     let (_, hint) = FOREIGN_WORDS

@@ -111,6 +111,16 @@ pub(super) fn read_without_space(situation: &Situation<'_>) -> Option<Advice> {
     None
 }
 
+/// `dump phys 0 to "FILE"`.
+pub(super) fn dump_without_length(situation: &Situation<'_>) -> Option<Advice> {
+    if situation.is(0, "to") && situation.has_before("dump") {
+        return Advice::hint(
+            "say how many bytes: `dump phys 0x1000, 4K to \"FILE\"`; `dump code of TASK` and `dump maps of TASK` know it themselves",
+        );
+    }
+    None
+}
+
 /// `print 1 print 2`.
 pub(super) fn second_statement(situation: &Situation<'_>) -> Option<Advice> {
     let whole = situation.expects(Expected::End);

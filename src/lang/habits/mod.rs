@@ -70,6 +70,7 @@ const HABITS: &[Habit] = &[
     operands::half_a_conditional,
     forms::half_a_definition,
     forms::read_without_space,
+    forms::dump_without_length,
     clauses::claim_without_is,
     clauses::explain_what_has_no_plan,
     clauses::walk_without_name,
