@@ -22,9 +22,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// An interval as it is written: a duration, or whole seconds.
 fn interval(written: &Literal) -> Option<Duration> {
     let interval = match written {
-        Literal::Duration { nanoseconds, .. } => {
-            Duration::from_nanos(u64::try_from(*nanoseconds).ok()?)
-        }
+        Literal::Duration { nanoseconds, .. } => Duration::from_nanos(*nanoseconds),
         Literal::Integer { value, .. } => Duration::from_secs(*value),
         _ => return None,
     };
