@@ -86,6 +86,24 @@ pub struct Entry {
     pub example: &'static str,
 }
 
+impl Entry {
+    /// Its name with what it takes, what may be left out in brackets.
+    pub fn signature(&self) -> String {
+        let mut parameters: Vec<String> = self
+            .parameters
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
+        for optional in parameters.iter_mut().skip(self.required) {
+            *optional = format!("[{optional}]");
+        }
+        if self.repeats {
+            parameters.push("…".to_owned());
+        }
+        format!("{}({})", self.name, parameters.join(", "))
+    }
+}
+
 macro_rules! functions {
     ($($function:ident $name:literal ($($parameter:literal: $kind:ident),*) $required:literal $repeats:literal -> $result:ident $doc:literal $example:literal;)*) => {
         /// Every built-in function, by name.

@@ -21,6 +21,7 @@ mod syntax_error;
 pub mod typed;
 
 pub use layout::MAX_NESTING;
+pub use operators::precedence;
 pub use parse::{Completeness, is_complete, parse_expression, parse_program, parse_statements};
 pub use print::{print_program, print_statement};
 pub use syntax_error::{SyntaxError, Unexpected};

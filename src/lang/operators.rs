@@ -69,6 +69,31 @@ impl Level {
             .unwrap_or(Level::Postfix)
     }
 
+    /// What belongs to a level beside the operators of the tables, and what is special about it.
+    fn others(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Self::Conditional => (&["c ? a : b"], "groups from the right"),
+            Self::Coalesce => (&[], "the first that is not null; groups from the right"),
+            Self::Or => (&["or", "||"], ""),
+            Self::And => (&["and", "&&"], ""),
+            Self::Not => (
+                &[],
+                "before its operand; `!` is `not` that binds like the signs",
+            ),
+            Self::BitOr | Self::BitXor | Self::BitAnd => (&[], ""),
+            Self::Equality => (&["=="], "does not chain"),
+            Self::Relation => (
+                &["between a and b", "in (…)", "is null"],
+                "each word also with `not`; does not chain",
+            ),
+            Self::Shift => (&[], ""),
+            Self::Sum => (&[], "of two texts, `+` joins them"),
+            Self::Product => (&[], ""),
+            Self::Prefix => (&["!", "(TYPE)"], "before its operand"),
+            Self::Postfix => (&[".member", "->member", "[index]"], "behind its operand"),
+        }
+    }
+
     /// Whether `a < b < c` is a mistake at this level.
     pub(super) fn is_comparison(self) -> bool {
         matches!(self, Self::Equality | Self::Relation)
@@ -103,6 +128,24 @@ const BINARY: &[(BinaryOperator, &str, Level)] = &[
     (BinaryOperator::Divide, "/", Level::Product),
     (BinaryOperator::Remainder, "%", Level::Product),
 ];
+
+/// What binds how tightly, the tightest first: the operators of a level, and what is special about it.
+pub fn precedence() -> Vec<(String, &'static str)> {
+    let rows = LEVELS.iter().rev().map(|level| {
+        let binary = BINARY
+            .iter()
+            .filter(|(_, _, own)| own == level)
+            .map(|(_, printed, _)| *printed);
+        let unary = UNARY
+            .iter()
+            .filter(|(operator, _)| operator.level() == *level)
+            .map(|(_, printed)| *printed);
+        let (others, remark) = level.others();
+        let spellings: Vec<_> = unary.chain(binary).chain(others.iter().copied()).collect();
+        (spellings.join("  "), remark)
+    });
+    rows.collect()
+}
 
 /// Second spellings.
 const ALIASES: &[(&str, &str)] = &[("==", "="), ("&&", "and"), ("||", "or")];

@@ -80,7 +80,7 @@ impl Session {
         if let Some(entry) = function::find(name) {
             return Some(format!(
                 "{}\n  {}\n  for example: {}\n",
-                super::show::signature(entry),
+                entry.signature(),
                 entry.doc,
                 entry.example
             ));

@@ -52,6 +52,7 @@ pub use library::shipped_library;
 pub use output::{Output, Statistics, Status};
 pub use profiles::names_layout;
 pub use settings::Settings;
+pub use show::catalogues;
 
 /// What a session is opened with.
 #[derive(Debug)]

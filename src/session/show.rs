@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::lang::ast::Show;
 use crate::lang::check::check_walk;
-use crate::lang::function::{AGGREGATES, Entry, FUNCTIONS};
+use crate::lang::function::{AGGREGATES, FUNCTIONS};
 use crate::report::{Report, SourceText, nearest};
 use crate::row::{Row, Rows, Schema};
 use crate::value::{Value, ValueType};
@@ -13,7 +13,7 @@ use super::Session;
 use super::output::{Output, Status};
 
 /// What can be shown, with its columns.
-const CATALOGUES: [(&str, &[&str]); 8] = [
+static CATALOGUES: [(&str, &[&str]); 8] = [
     ("walks", &["name", "of", "element", "available", "doc"]),
     ("columns", &["of", "name", "doc"]),
     ("functions", &["name", "signature", "doc", "example"]),
@@ -24,38 +24,28 @@ const CATALOGUES: [(&str, &[&str]); 8] = [
     ("profile", &["fact", "value"]),
 ];
 
+/// What `show` shows: each catalogue's name with its columns.
+pub fn catalogues() -> &'static [(&'static str, &'static [&'static str])] {
+    &CATALOGUES
+}
+
 /// Names of catalogues.
 pub(super) fn catalogue_names() -> impl Iterator<Item = &'static str> {
     CATALOGUES.iter().map(|(name, _)| *name)
 }
 
-/// A function's name with what it takes.
-pub(super) fn signature(entry: &Entry) -> String {
-    let mut parameters: Vec<String> = entry
-        .parameters
-        .iter()
-        .map(|(name, _)| (*name).to_owned())
-        .collect();
-    for optional in parameters.iter_mut().skip(entry.required) {
-        *optional = format!("[{optional}]");
-    }
-    if entry.repeats {
-        parameters.push("…".to_owned());
-    }
-    format!("{}({})", entry.name, parameters.join(", "))
-}
-
 impl Session {
     pub(super) fn check_show(&self, source: &Arc<SourceText>, show: &Show) -> Result<(), Report> {
-        let known = CATALOGUES.map(|(name, _)| name);
+        let known: Vec<_> = catalogue_names().collect();
         if known.contains(&show.catalogue.text.as_str()) {
             return Ok(());
         }
-        let near = nearest(&show.catalogue.text, known);
+        let near = nearest(&show.catalogue.text, known.iter().copied());
         let label = near
             .map(|near| format!("did you mean `{near}`?"))
             .unwrap_or_default();
-        let names = known.map(|name| format!("`{name}`")).join(", ");
+        let names: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        let names = names.join(", ");
         Err(
             Report::error(format!("there is no catalogue `{}`", show.catalogue.text))
                 .at(source, show.catalogue.span.into(), label)
@@ -173,7 +163,7 @@ impl Session {
         let built_in = FUNCTIONS.iter().map(|entry| {
             vec![
                 entry.name.to_owned(),
-                signature(entry),
+                entry.signature(),
                 entry.doc.to_owned(),
                 entry.example.to_owned(),
             ]

@@ -15,7 +15,7 @@ use super::linked::Link;
 use super::scope::{Scope, ScopeSource, typed};
 
 /// Traversals that can be written in a query, each with an example.
-const AD_HOC: [(&str, &str); 12] = [
+static AD_HOC: [(&str, &str); 12] = [
     ("list", "list(struct module.list) from modules"),
     (
         "hlist",
@@ -50,6 +50,11 @@ const AD_HOC: [(&str, &str); 12] = [
     ),
     ("percpu", "percpu(runqueues)"),
 ];
+
+/// Traversals that can be written in a query, each with an example.
+pub fn traversals() -> &'static [(&'static str, &'static str)] {
+    &AD_HOC
+}
 
 impl Checker<'_> {
     /// A traversal that is written in the query.

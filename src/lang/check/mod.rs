@@ -25,6 +25,8 @@ use super::ast::{self, Span, TypeBase, TypeName};
 use super::catalog::{Catalog, Definitions};
 use super::typed::{CheckedQuery, Node, Typed};
 
+pub use ad_hoc::traversals;
+pub use name::built_in_columns;
 pub(super) use scope::Scope;
 
 /// What came of checking: the tree, and warnings about what is right but hardly meant.

@@ -11,14 +11,31 @@ use crate::value::{Value, ValueType};
 use super::Checker;
 use super::scope::{Scope, ScopeSource, typed};
 
-/// What every element of a walk offers.
-const PROPERTIES: [(&str, Property); 5] = [
-    ("index", Property::Index),
-    ("address", Property::Address),
-    ("phys", Property::Phys),
-    ("depth", Property::Depth),
-    ("quality", Property::Quality),
+/// What every element of a walk offers, with what it is.
+static PROPERTIES: [(&str, Property, &str); 5] = [
+    (
+        "index",
+        Property::Index,
+        "its number: the place in an array, the key in an xarray, the CPU; else counted from 0",
+    ),
+    ("address", Property::Address, "its virtual address"),
+    ("phys", Property::Phys, "its physical address"),
+    (
+        "depth",
+        Property::Depth,
+        "how many parents it has in a tree; 0 elsewhere",
+    ),
+    (
+        "quality",
+        Property::Quality,
+        "`ok`, or `suspect: …` where the walk has a doubt, such as a list that changed while it was read",
+    ),
 ];
+
+/// The columns that every walk has, each with what it is.
+pub fn built_in_columns() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PROPERTIES.iter().map(|(name, _, doc)| (*name, *doc))
+}
 
 impl Checker<'_> {
     /// What a bare name stands for.
@@ -205,8 +222,8 @@ impl Checker<'_> {
         }
         let property = PROPERTIES
             .iter()
-            .find(|(property, _)| *property == name.text);
-        let Some((_, property)) = property else {
+            .find(|(property, ..)| *property == name.text);
+        let Some((_, property, _)) = property else {
             return Some(None);
         };
         self.refuse_in_group(name.span, scope)?;
@@ -345,7 +362,7 @@ impl Checker<'_> {
     /// Columns and members of a source, for suggestions.
     fn names_of(&self, source: &ScopeSource) -> Vec<String> {
         let mut names: Vec<String> = source.cells.iter().map(|(name, _)| name.clone()).collect();
-        names.extend(PROPERTIES.iter().map(|(name, _)| (*name).to_owned()));
+        names.extend(PROPERTIES.iter().map(|(name, ..)| (*name).to_owned()));
         let library = &self.catalog.library;
         names.extend(
             library
