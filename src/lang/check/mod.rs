@@ -12,6 +12,7 @@ mod name;
 mod operator;
 mod query;
 mod scope;
+mod set_operation;
 mod source;
 mod traversal;
 

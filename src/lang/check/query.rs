@@ -1,4 +1,4 @@
-//! Queries: sources, filters, columns, groups, order, limits, set operations.
+//! Queries: sources, filters, columns, groups, order, limits.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 
 use crate::lang::ast::{
     Column, Columns, Direction, Expression, ExpressionKind, LogicalOperator, Query, QueryBody,
-    SetOperation, Span, WalkQuery,
+    Span, WalkQuery,
 };
 use crate::lang::typed::{CheckedBody, CheckedQuery, Grouping, Node, SourceId, Typed, WalkBody};
 use crate::profile::Type;
@@ -58,63 +58,6 @@ impl Checker<'_> {
         .or_else(|| {
             self.error(expression.span, "a number of rows is wanted here", "");
             None
-        })
-    }
-
-    fn set_operation(
-        &mut self,
-        operation: &SetOperation,
-        query: &Query,
-        outer: Option<&Scope<'_>>,
-        limit: Option<u64>,
-        offset: u64,
-    ) -> Option<CheckedQuery> {
-        let left = self.query(&operation.left, outer);
-        let right = self.query(&operation.right, outer);
-        let (left, right) = (left?, right?);
-        if left.columns.len() != right.columns.len() {
-            let (one, other) = (left.columns.len(), right.columns.len());
-            let message = format!("one side has {one} columns and the other {other}");
-            self.error(
-                operation.right.span,
-                message,
-                "both sides need the same columns",
-            );
-            return None;
-        }
-        let columns = left.columns.clone();
-        let mut order = Vec::new();
-        for key in &query.order_by {
-            let number = match &key.value.kind {
-                ExpressionKind::Name(name) => columns.iter().position(|(column, _)| column == name),
-                _ => None,
-            };
-            let Some(number) = number else {
-                let names: Vec<_> = columns
-                    .iter()
-                    .map(|(name, _)| format!("`{name}`"))
-                    .collect();
-                let label = format!("the columns are {}", names.join(", "));
-                self.error(
-                    key.value.span,
-                    "after a set operation only its columns can be ordered by",
-                    label,
-                );
-                return None;
-            };
-            order.push((number, key.direction));
-        }
-        let body = CheckedBody::Set {
-            operator: operation.operator,
-            left: Rc::new(left),
-            right: Rc::new(right),
-        };
-        Some(CheckedQuery {
-            body,
-            order,
-            limit,
-            offset,
-            columns,
         })
     }
 
