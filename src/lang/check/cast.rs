@@ -98,7 +98,7 @@ impl Checker<'_> {
         scope: &Scope<'_>,
     ) -> Option<Type> {
         let errors = self.errors.len();
-        let checked = self.expression(expression, scope);
+        let checked = self.place_expression(expression, scope);
         if let Some(Typed {
             kind: ValueType::Kernel(ty),
             ..

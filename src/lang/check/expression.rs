@@ -210,6 +210,24 @@ impl Checker<'_> {
     }
 
     /// `object[index]`: of an array, a pointer, a text or a list.
+    /// An expression whose place in memory is meant: of a name that is a member and a column, the member.
+    pub(super) fn place_expression(
+        &mut self,
+        expression: &Expression,
+        scope: &Scope<'_>,
+    ) -> Option<Typed> {
+        let ExpressionKind::Member { object, member } = &expression.kind else {
+            return self.expression(expression, scope);
+        };
+        if let ExpressionKind::Name(name) = &object.kind
+            && scope.source(name).is_some()
+        {
+            return self.expression(expression, scope);
+        }
+        let object = self.expression(object, scope)?;
+        self.member(object, member, false, expression.span)
+    }
+
     pub(super) fn index(
         &mut self,
         object: &Expression,
@@ -217,7 +235,7 @@ impl Checker<'_> {
         span: Span,
         scope: &Scope<'_>,
     ) -> Option<Typed> {
-        let object = self.expression(object, scope)?;
+        let object = self.place_expression(object, scope)?;
         let index = self.number(index, scope)?;
         let ValueType::Kernel(ty) = &object.kind else {
             self.error(
@@ -282,7 +300,7 @@ impl Checker<'_> {
         match operator {
             UnaryOperator::Dereference => self.dereference(operand, span, scope),
             UnaryOperator::AddressOf => {
-                let operand = self.expression(operand, scope)?;
+                let operand = self.place_expression(operand, scope)?;
                 let address = self.address_of(operand)?;
                 Some(Typed { span, ..address })
             }
