@@ -99,7 +99,9 @@ impl Checker<'_> {
         span: Span,
     ) -> Option<Typed> {
         for operand in [&left, &right] {
-            if matches!(&operand.node, Node::Constant(Value::Null(_))) {
+            // The value of a `let` in the same text is not known yet; its type is.
+            let is_null = matches!(&operand.node, Node::Constant(Value::Null(_)));
+            if is_null && operand.kind == ValueType::Any {
                 self.error_with_hint(
                     operand.span,
                     "nothing is equal to null, not even null",
