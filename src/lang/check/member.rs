@@ -122,10 +122,10 @@ impl Checker<'_> {
             aggregate.members.iter().map(|member| &*member.name),
         );
         match (column, real) {
-            (Some(column), Some(real)) => {
+            (Some(column), Some(real)) if column != real => {
                 label = format!("did you mean `{column}` (column) or `{real}` (member)?");
             }
-            (Some(name), None) | (None, Some(name)) => label = format!("did you mean `{name}`?"),
+            (Some(name), _) | (None, Some(name)) => label = format!("did you mean `{name}`?"),
             (None, None) => {}
         }
         let name = &aggregate.name;
