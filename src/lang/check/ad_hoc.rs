@@ -113,6 +113,14 @@ impl Checker<'_> {
             ("percpu", [TraversalArgument::Expression(symbol)]) => {
                 let symbol = self.expression(symbol, scope)?;
                 let ValueType::Kernel(element) = symbol.kind.clone() else {
+                    self.error(
+                        symbol.span,
+                        format!(
+                            "a per-CPU variable is wanted here, and this is `{}`",
+                            symbol.kind
+                        ),
+                        "for example `percpu(runqueues)`",
+                    );
                     return None;
                 };
                 (self.per_cpu(symbol, name.span)?, element)
