@@ -47,7 +47,7 @@ fn session_with(memory: SparseMemory, profiles: Vec<PathBuf>) -> Session {
         memory: Box::new(crate::memory::Immediate::new(memory)),
         target: "the demo".to_owned(),
         profiles,
-        built_in_profile: demo::profile(),
+        built_in_profile: Some(super::BuiltInProfile::Packed(demo::profile)),
         variables: Vec::new(),
         ram: None,
         scan_budget: u64::MAX,

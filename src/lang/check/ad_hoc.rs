@@ -84,7 +84,15 @@ impl Checker<'_> {
                 self.array(base, Some(count), name.span)?
             }
             ("chain", [next]) => {
-                let (element, next, _) = self.member_argument(next, source.span)?;
+                let (element, next, member) = self.member_argument(next, source.span)?;
+                if !matches!(self.strip(source.span, &member)?, Type::Pointer(_)) {
+                    self.error(
+                        source.span,
+                        format!("a chain's member points to the next one, and this is `{member}`"),
+                        "for example `chain(struct file_system_type.next) from file_systems`",
+                    );
+                    return None;
+                }
                 let first = self.root_value(source, name, scope)?;
                 (CheckedTraversal::Chain { first, next }, element)
             }
@@ -323,7 +331,18 @@ impl Checker<'_> {
         scope: &Scope<'_>,
     ) -> Option<Typed> {
         match &source.root {
-            Some(root) => self.number(root, scope),
+            Some(root) => {
+                let first = self.expression(root, scope)?;
+                if let ValueType::Kernel(ty) = &first.kind
+                    && let Type::Struct(_) | Type::Union(_) = self.strip(first.span, ty)?
+                {
+                    let message = format!("a chain starts at a pointer, and this is `{ty}`");
+                    let hint = format!("`&{}` points to it", self.text_of(root.span));
+                    self.error_with_hint(root.span, message, "", hint);
+                    return None;
+                }
+                self.number(root, scope)
+            }
             None => {
                 self.missing_root(source, name);
                 None
