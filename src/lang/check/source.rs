@@ -245,6 +245,7 @@ impl Checker<'_> {
                 Ok((place, _)) => place,
                 Err(value) => value,
             };
+            self.root_like_declared(&root, name, walk, variant)?;
             return Some((Some(root), None));
         }
         match &variant.root {
@@ -255,6 +256,41 @@ impl Checker<'_> {
             }
             None => Some((None, None)),
         }
+    }
+
+    /// Refuses a root of another type than the declared one.
+    fn root_like_declared(
+        &mut self,
+        root: &Typed,
+        name: &Name,
+        walk: &Walk,
+        variant: &WalkVariant,
+    ) -> Option<()> {
+        let Some(declared) = &variant.root else {
+            return Some(());
+        };
+        let place = format!("{}: walks.{}.root", walk.file, name.text);
+        let wanted = self
+            .library_place(&place, declared, &Scope::default())?
+            .kind;
+        let same = match (&wanted, &root.kind) {
+            (ValueType::Kernel(wanted), ValueType::Kernel(given)) => {
+                self.strip(root.span, wanted)? == self.strip(root.span, given)?
+            }
+            _ => root.kind == ValueType::Any,
+        };
+        if same {
+            return Some(());
+        }
+        self.error(
+            root.span,
+            format!(
+                "`{}` starts at a `{wanted}`, and this is `{}`",
+                name.text, root.kind
+            ),
+            format!("for example `from {declared}`"),
+        );
+        None
     }
 
     fn given_owner(
