@@ -10,6 +10,7 @@ use crate::report::{Report, SourceText, nearest};
 use crate::value::ValueType;
 
 use super::Checker;
+use super::ad_hoc::traversals;
 use super::query::{element_of, query_source};
 use super::scope::{Scope, ScopeSource, typed};
 
@@ -106,12 +107,15 @@ impl Checker<'_> {
             let label = near
                 .map(|near| format!("did you mean `{near}`?"))
                 .unwrap_or_default();
-            self.error_with_hint(
-                name.span,
-                format!("there is no walk `{}`", name.text),
-                label,
-                "`show walks` lists them",
-            );
+            let message = format!("there is no walk `{}`", name.text);
+            match traversals().iter().find(|(known, _)| *known == name.text) {
+                Some((known, example)) => {
+                    let label = format!("`{known}` is a traversal, and needs arguments");
+                    let hint = format!("for example `walk {example}`");
+                    self.error_with_hint(name.span, message, label, hint);
+                }
+                None => self.error_with_hint(name.span, message, label, "`show walks` lists them"),
+            }
             return None;
         };
         let variant = self.walk_variant(&name.text, walk, name.span)?;
