@@ -14,6 +14,35 @@ use crate::value::{Value, ValueType};
 use super::scope::{Scope, typed};
 use super::{Checker, MOST_NESTING};
 
+/// Functions of other languages, and how NQ says it.
+const FOREIGN: &[(&[&str], &str)] = &[
+    (
+        &["concat"],
+        "texts are joined by `+`, and formatted by `format('%s %d', comm, pid)`",
+    ),
+    (
+        &["coalesce", "ifnull", "nvl", "isnull"],
+        "the first that is not null is `a ?? b`",
+    ),
+    (
+        &["if", "iif", "case", "nullif"],
+        "one of two values is `condition ? a : b`",
+    ),
+    (
+        &["length", "strlen", "char_length"],
+        "`len(x)` counts bytes or entries",
+    ),
+    (
+        &["printf", "sprintf", "to_char"],
+        "`format('%d %s', pid, comm)` makes text of values",
+    ),
+    (
+        &["group_concat", "string_agg", "array_agg"],
+        "`collect(x)` makes a list of a group's values, `join(collect(x), ',')` text",
+    ),
+    (&["mean", "average"], "the mean is `avg(x)`"),
+];
+
 impl Checker<'_> {
     /// `function(arguments)`.
     pub(super) fn call(
@@ -95,11 +124,19 @@ impl Checker<'_> {
         let label = near
             .map(|name| format!("did you mean `{name}`?"))
             .unwrap_or_default();
+        let lower = function.text.to_ascii_lowercase();
+        let foreign = FOREIGN
+            .iter()
+            .find(|(names, _)| names.contains(&lower.as_str()));
         self.error_with_hint(
             function.span,
             format!("there is no function `{}`", function.text),
-            label,
-            "`show functions` lists them",
+            if foreign.is_some() {
+                String::new()
+            } else {
+                label
+            },
+            foreign.map_or("`show functions` lists them", |(_, hint)| hint),
         );
     }
 
@@ -164,9 +201,11 @@ impl Checker<'_> {
             return Some(());
         }
         let wanted = match (least, most) {
-            (least, most) if least == most => format!("{least}"),
-            (least, usize::MAX) => format!("at least {least}"),
-            (least, most) => format!("{least} to {most}"),
+            (1, 1) => "1 argument".to_owned(),
+            (1, usize::MAX) => "at least 1 argument".to_owned(),
+            (least, most) if least == most => format!("{least} arguments"),
+            (least, usize::MAX) => format!("at least {least} arguments"),
+            (least, most) => format!("{least} to {most} arguments"),
         };
         let example = find(name)
             .map(|entry| format!("for example `{}`", entry.example))
@@ -174,8 +213,8 @@ impl Checker<'_> {
         self.error(
             span,
             format!(
-                "`{name}` takes {wanted} arguments, and {} are given",
-                arguments.len()
+                "`{name}` takes {wanted}, and {}",
+                super::source::given_count(arguments.len())
             ),
             example,
         );

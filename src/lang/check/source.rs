@@ -14,6 +14,15 @@ use super::ad_hoc::traversals;
 use super::query::{element_of, query_source};
 use super::scope::{Scope, ScopeSource, typed};
 
+/// `1 is given`, `2 are given`.
+pub(super) fn given_count(count: usize) -> String {
+    match count {
+        0 => "none is given".to_owned(),
+        1 => "1 is given".to_owned(),
+        _ => format!("{count} are given"),
+    }
+}
+
 impl Checker<'_> {
     /// One source of a query.
     pub(super) fn source(&mut self, source: &Source, scope: &Scope<'_>) -> Option<ScopeSource> {
@@ -62,8 +71,10 @@ impl Checker<'_> {
         if definition.parameters.len() != arguments.len() {
             let (wanted, given) = (definition.parameters.len(), arguments.len());
             let message = format!(
-                "`{}` takes {wanted} arguments, and {given} are given",
-                definition.name.text
+                "`{}` takes {wanted} {}, and {}",
+                definition.name.text,
+                if wanted == 1 { "argument" } else { "arguments" },
+                given_count(given)
             );
             self.error(source.span, message, "");
             return None;
