@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::addr::{PhysAddr, VirtAddr};
 use crate::exec::Target;
-use crate::lang::ast::{Name, Subject};
-use crate::lang::check::check_type;
+use crate::lang::ast::{MemberPath, Name, Subject};
+use crate::lang::check::{check_member, check_type};
 use crate::lang::function;
 use crate::paging::AddressSpace;
 use crate::profile::{Aggregate, Enumeration, Symbol, Type};
@@ -25,10 +25,18 @@ impl Session {
         output: &mut dyn Output,
     ) -> Result<Status, Status> {
         let text = match subject {
-            Subject::Name { name, .. } => self.describe_name(&name.text),
-            Subject::Type { name, .. } => {
-                match check_type(&self.catalog, &self.definitions, source, name) {
-                    Ok(ty) => self.describe_type(&ty),
+            Subject::Name { name, path } => match (path, self.type_called(&name.text)) {
+                (Some(_), Some(ty)) => self
+                    .member_described(source, &ty, path.as_ref())
+                    .map_err(|reports| super::wrong(&reports, output))?,
+                (Some(_), None) => None,
+                (None, _) => self.describe_name(&name.text),
+            },
+            Subject::Type { name, path } => {
+                let described = check_type(&self.catalog, &self.definitions, source, name)
+                    .and_then(|ty| self.member_described(source, &ty, path.as_ref()));
+                match described {
+                    Ok(text) => text,
                     Err(reports) => return Err(super::wrong(&reports, output)),
                 }
             }
@@ -70,6 +78,41 @@ impl Session {
             .with_hint(
                 "`show walks`, `show functions` and `show types like 'task%'` list what there is",
             )
+    }
+
+    /// The type with members that is called so.
+    pub(super) fn type_called(&self, name: &str) -> Option<Type> {
+        let mut types = [
+            Type::Struct(name.into()),
+            Type::Union(name.into()),
+            Type::Typedef(name.into()),
+        ]
+        .into_iter();
+        types.find(|ty| matches!(self.catalog.aggregate(ty), Ok(Some(_))))
+    }
+
+    /// A type, or a member of it: where it lies, and what it is.
+    pub(super) fn member_described(
+        &self,
+        source: &Arc<SourceText>,
+        ty: &Type,
+        path: Option<&MemberPath>,
+    ) -> Result<Option<String>, Vec<Report>> {
+        let Some(path) = path else {
+            return Ok(self.describe_type(ty));
+        };
+        let (offset, member) = check_member(&self.catalog, &self.definitions, source, ty, path)?;
+        let written = source.text.get(path.span.start..path.span.end);
+        let mut text = format!(
+            "{ty}.{}: {member}, at {offset:#x}\n",
+            written.unwrap_or_default()
+        );
+        let shown = match &member {
+            Type::Pointer(target) => target,
+            other => other,
+        };
+        text.push_str(&self.describe_type(shown).unwrap_or_default());
+        Ok(Some(text))
     }
 
     /// A walk, a function, a type or a symbol, in this order.

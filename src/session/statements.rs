@@ -94,8 +94,18 @@ impl Session {
                 check_format(source, &save.file).map_err(|report| vec![report])?;
                 query(&save.query)
             }
-            StatementKind::Describe(Subject::Type { name, .. }) => {
-                check_type(&self.catalog, definitions, source, name).map(|_| ())
+            StatementKind::Describe(Subject::Type { name, path }) => {
+                let ty = check_type(&self.catalog, definitions, source, name)?;
+                self.member_described(source, &ty, path.as_ref())
+                    .map(|_| ())
+            }
+            StatementKind::Describe(Subject::Name { name, path }) => {
+                match self.type_called(&name.text) {
+                    Some(ty) => self
+                        .member_described(source, &ty, path.as_ref())
+                        .map(|_| ()),
+                    None => Ok(()),
+                }
             }
             StatementKind::Show(show) => {
                 self.check_show(source, show).map_err(|report| vec![report])

@@ -76,6 +76,20 @@ pub fn check_type(
     checker.finish(tree).map(|checked| checked.tree)
 }
 
+/// Checks a member's path in a type: its offset in bytes from the start of the type, and its own type.
+pub fn check_member(
+    catalog: &Catalog,
+    definitions: &Definitions,
+    source: &Arc<SourceText>,
+    ty: &Type,
+    path: &ast::MemberPath,
+) -> Result<(u64, Type), Vec<Report>> {
+    let mut checker = Checker::new(catalog, definitions, source);
+    let reached = checker.path_in(ty, path);
+    let reached = reached.map(|reached| (reached.offset, reached.ty));
+    checker.finish(reached).map(|checked| checked.tree)
+}
+
 /// Whether the walk of this name can be walked on this kernel; the reasons why not otherwise.
 pub fn check_walk(catalog: &Catalog, name: &str) -> Result<(), Vec<Report>> {
     let text = Arc::new(SourceText {
