@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::exec;
 use crate::lang::ast::{
-    Assert, Assertion, ExplainMode, Expression, Literal, Print, Query, SettingValue, Statement,
-    StatementKind,
+    Assert, Assertion, ExplainMode, Expression, Literal, Print, Query, Set, SettingValue,
+    Statement, StatementKind,
 };
 use crate::lang::check::{Checked, check_expression, check_query};
 use crate::lang::typed::Typed;
@@ -17,7 +17,7 @@ use crate::wave::{Budget, Cost, Stopped};
 
 use super::attach::Found;
 use super::output::{Output, Statistics, Status};
-use super::{Session, wrong};
+use super::{Session, Settings, wrong};
 
 /// A value with what it was called.
 type Named = (String, ValueType, Value);
@@ -48,19 +48,13 @@ impl Session {
             StatementKind::Save(save) => self.save(source, save, output),
             StatementKind::Describe(subject) => self.describe(source, subject, output),
             StatementKind::Show(show) => self.show(show, output),
-            StatementKind::Set(set) => {
-                let value = match &set.value {
-                    SettingValue::Word(word) => word.text.clone(),
-                    SettingValue::Literal { value, .. } => literal_text(value),
-                };
-                match self.settings.set(&set.name.text, &value) {
-                    Ok(()) => Ok(Status::Complete),
-                    Err(report) => {
-                        output.report(&report.at(source, statement.span.into(), ""));
-                        Err(Status::Wrong)
-                    }
+            StatementKind::Set(set) => match set_in(&mut self.settings, source, set) {
+                Ok(()) => Ok(Status::Complete),
+                Err(report) => {
+                    output.report(&report);
+                    Err(Status::Wrong)
                 }
-            }
+            },
             StatementKind::Let(definition) => self
                 .values(source, std::slice::from_ref(&definition.value), output)
                 .map(|mut values| {
@@ -322,10 +316,14 @@ impl Session {
         assert: &Assert,
         output: &mut dyn Output,
     ) -> Result<Status, Status> {
+        let mut null_because = None;
         let (held, span, rows) = match &assert.condition {
             Assertion::Holds(condition) => {
                 let values = self.values(source, std::slice::from_ref(condition), output)?;
                 let held = values.first().and_then(|(_, _, value)| value.truth()) == Some(true);
+                if let Some((_, _, Value::Null(reason))) = values.first() {
+                    null_because = Some(reason.to_string());
+                }
                 (held, condition.span, None)
             }
             Assertion::Empty(query) => {
@@ -344,7 +342,11 @@ impl Session {
             .message
             .as_ref()
             .map_or("the assertion does not hold", |message| &message.text);
-        output.report(&Report::error(message).at(source, span.into(), "does not hold"));
+        let report = Report::error(message).at(source, span.into(), "does not hold");
+        output.report(&match null_because {
+            Some(reason) => report.with_note(format!("it is null: {reason}")),
+            None => report,
+        });
         if let Some(rows) = rows {
             output.rows(&rows, &self.settings);
         }
@@ -408,6 +410,26 @@ pub(super) fn text_at(source: &SourceText, expression: &Expression) -> String {
 fn query_text<'s>(source: &'s SourceText, query: &Query) -> &'s str {
     let text = source.text.get(query.span.start..query.span.end);
     text.unwrap_or_default().trim()
+}
+
+/// Executes a `set`; the mark of what is wrong stands at the name or at the value.
+pub(super) fn set_in(
+    settings: &mut Settings,
+    source: &Arc<SourceText>,
+    set: &Set,
+) -> Result<(), Report> {
+    let (value, value_span) = match &set.value {
+        SettingValue::Word(word) => (word.text.clone(), word.span),
+        SettingValue::Literal { value, span } => (literal_text(value), *span),
+    };
+    let known = settings
+        .list()
+        .iter()
+        .any(|(name, ..)| *name == set.name.text);
+    let span = if known { value_span } else { set.name.span };
+    settings
+        .set(&set.name.text, &value)
+        .map_err(|report| report.at(source, span.into(), ""))
 }
 
 /// A literal as `set` takes it.

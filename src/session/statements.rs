@@ -10,9 +10,12 @@ use crate::lang::ast::{
 use crate::lang::catalog::Definitions;
 use crate::lang::check::{check_expression, check_query, check_type};
 use crate::lang::parse_program;
+use crate::profile::Type;
 use crate::report::{Report, SourceText};
+use crate::value::ValueType;
 
 use super::Session;
+use super::execute::{set_in, text_at};
 use super::save::check_format;
 use super::search::check_pattern;
 use super::watch::check_interval;
@@ -33,6 +36,8 @@ impl Session {
         let expression = |value: &Expression| {
             check_expression(&self.catalog, definitions, source, value).map(|_| ())
         };
+        let number = |value: &Expression| self.check_number(source, value, definitions);
+        let task = |value: &Expression| self.check_task(source, value, definitions);
         match &statement.kind {
             StatementKind::Query(checked) => query(checked),
             StatementKind::Print(print) => self.check_print(source, print, definitions),
@@ -42,29 +47,24 @@ impl Session {
                 Assertion::Holds(condition) => expression(condition),
                 Assertion::Empty(checked) | Assertion::NotEmpty(checked) => query(checked),
             },
-            StatementKind::Read(read) => all(
-                [
-                    Some(&read.address),
-                    read.length.as_ref(),
-                    read.owner.as_ref(),
-                ],
-                expression,
+            StatementKind::Read(read) => both(
+                all([Some(&read.address), read.length.as_ref()], number),
+                all([read.owner.as_ref()], task),
             ),
-            StatementKind::Translate(translate) => all(
-                [Some(&translate.address), translate.owner.as_ref()],
-                expression,
+            StatementKind::Translate(translate) => both(
+                number(&translate.address),
+                all([translate.owner.as_ref()], task),
             ),
             StatementKind::Dump(dump) => match &dump.what {
-                Dumped::Stretch(stretch) => all(parts_of(stretch), expression),
-                Dumped::Code(task) | Dumped::Maps(task) => expression(task),
+                Dumped::Stretch(stretch) => self.check_stretch(source, stretch, definitions),
+                Dumped::Code(owner) | Dumped::Maps(owner) => task(owner),
             },
-            StatementKind::Disassemble(disassemble) => all(
-                [
-                    Some(&disassemble.address),
-                    disassemble.count.as_ref(),
-                    disassemble.owner.as_ref(),
-                ],
-                expression,
+            StatementKind::Disassemble(disassemble) => both(
+                all(
+                    [Some(&disassemble.address), disassemble.count.as_ref()],
+                    number,
+                ),
+                all([disassemble.owner.as_ref()], task),
             ),
             StatementKind::Search(search) => {
                 let pattern = match &search.pattern {
@@ -75,15 +75,14 @@ impl Session {
                         None
                     }
                 };
-                let [first, second, third] = match &search.place {
-                    SearchPlace::Stretch(stretch) => parts_of(stretch),
-                    SearchPlace::Task(task) => [Some(task), None, None],
-                    SearchPlace::Kernel | SearchPlace::Physical => [None; 3],
+                let place = match &search.place {
+                    SearchPlace::Stretch(stretch) => {
+                        self.check_stretch(source, stretch, definitions)
+                    }
+                    SearchPlace::Task(owner) => task(owner),
+                    SearchPlace::Kernel | SearchPlace::Physical => Ok(()),
                 };
-                all(
-                    [pattern, first, second, third, search.limit.as_ref()],
-                    expression,
-                )
+                both(all([pattern, search.limit.as_ref()], expression), place)
             }
             StatementKind::Watch(watch) => {
                 check_interval(source, watch).map_err(|report| vec![report])?;
@@ -114,9 +113,82 @@ impl Session {
             StatementKind::DefineWalk(_)
             | StatementKind::DefineFunction(_)
             | StatementKind::Use(_)
-            | StatementKind::Set(_)
-            | StatementKind::Describe(_) => Ok(()),
+            | StatementKind::Describe(Subject::Symbol(_)) => Ok(()),
+            StatementKind::Set(set) => {
+                set_in(&mut self.settings.clone(), source, set).map_err(|report| vec![report])
+            }
         }
+    }
+
+    /// Refuses what no number can be made of where an address or a count is wanted.
+    fn check_number(
+        &self,
+        source: &Arc<SourceText>,
+        value: &Expression,
+        definitions: &Definitions,
+    ) -> Result<(), Vec<Report>> {
+        let kind = check_expression(&self.catalog, definitions, source, value)?
+            .tree
+            .kind;
+        let report = match &kind {
+            ValueType::Text | ValueType::Bytes | ValueType::List(_) => {
+                wanted(source, value, "a number or an address", &kind)
+            }
+            ValueType::Kernel(ty) => match self.catalog.profile.strip(ty) {
+                Ok(Type::Struct(_) | Type::Union(_) | Type::Array { .. }) => {
+                    wanted(source, value, "a number or an address", &kind)
+                        .with_hint(format!("its address is `&{}`", text_at(source, value)))
+                }
+                _ => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        Err(vec![report])
+    }
+
+    /// Refuses what is no task after `of`.
+    fn check_task(
+        &self,
+        source: &Arc<SourceText>,
+        value: &Expression,
+        definitions: &Definitions,
+    ) -> Result<(), Vec<Report>> {
+        let kind = check_expression(&self.catalog, definitions, source, value)?
+            .tree
+            .kind;
+        let is_task = match &kind {
+            ValueType::Any => true,
+            ValueType::Kernel(ty) => {
+                let target = match self.catalog.profile.strip(ty) {
+                    Ok(Type::Pointer(target)) => self.catalog.profile.strip(&target),
+                    other => other,
+                };
+                matches!(target, Ok(Type::Struct(name)) if &*name == "task_struct")
+            }
+            _ => false,
+        };
+        if is_task {
+            return Ok(());
+        }
+        Err(vec![wanted(source, value, "a task", &kind).with_hint(
+            "its address with its type is one: `(struct task_struct *)0xffff888002ac8000`; `walk tasks select pid, address` shows addresses",
+        )])
+    }
+
+    fn check_stretch(
+        &self,
+        source: &Arc<SourceText>,
+        stretch: &Stretch,
+        definitions: &Definitions,
+    ) -> Result<(), Vec<Report>> {
+        both(
+            all([Some(&stretch.address), Some(&stretch.length)], |value| {
+                self.check_number(source, value, definitions)
+            }),
+            all([stretch.owner.as_ref()], |value| {
+                self.check_task(source, value, definitions)
+            }),
+        )
     }
 
     /// Enters the definitions of another file; it may hold nothing else.
@@ -176,13 +248,24 @@ fn beside(user: &str, name: &str) -> PathBuf {
     }
 }
 
-/// The expressions in a stretch.
-fn parts_of(stretch: &Stretch) -> [Option<&Expression>; 3] {
-    [
-        Some(&stretch.address),
-        Some(&stretch.length),
-        stretch.owner.as_ref(),
-    ]
+/// What is wanted in a place, and what stands there.
+fn wanted(source: &Arc<SourceText>, value: &Expression, what: &str, kind: &ValueType) -> Report {
+    Report::error(format!("{what} is wanted here, and this is `{kind}`")).at(
+        source,
+        value.span.into(),
+        "",
+    )
+}
+
+/// The mistakes of two parts together.
+fn both(one: Result<(), Vec<Report>>, other: Result<(), Vec<Report>>) -> Result<(), Vec<Report>> {
+    match (one, other) {
+        (Err(mut found), Err(mut more)) => {
+            found.append(&mut more);
+            Err(found)
+        }
+        (one, other) => one.and(other),
+    }
 }
 
 /// Checks several parts of a statement, all mistakes together.
