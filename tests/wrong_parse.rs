@@ -2,21 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod told;
+
 use std::sync::Arc;
 
 use nettlp_q::lang::parse_program;
-use nettlp_q::render;
-use nettlp_q::report::{Report, SourceText};
+use nettlp_q::report::SourceText;
 
-/// What a person reads.
-fn told(reports: &[Report]) -> String {
-    let mut bytes = Vec::new();
-    for report in reports {
-        render::report(report, false, &mut bytes).unwrap();
-        bytes.push(b'\n');
-    }
-    String::from_utf8(bytes).unwrap()
-}
+use told::told;
 
 #[test]
 fn wrong_programs_are_told_so() {
