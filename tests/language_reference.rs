@@ -14,8 +14,8 @@ use nettlp_q::profile::SearchPath;
 use nettlp_q::report::{Report, SourceText};
 use nettlp_q::row::Rows;
 use nettlp_q::session::{
-    Output, Session, SessionOptions, Settings, Statistics, Status, catalogues, demo,
-    shipped_library,
+    BuiltInProfile, Output, Session, SessionOptions, Settings, Statistics, Status, catalogues,
+    demo, shipped_library,
 };
 
 fn root() -> PathBuf {
@@ -226,7 +226,7 @@ fn session() -> Session {
         memory: demo::memory().unwrap(),
         target: "the demo".to_owned(),
         profiles: Vec::new(),
-        built_in_profile: demo::profile(),
+        built_in_profile: Some(BuiltInProfile::Packed(demo::profile)),
         variables: Vec::new(),
         ram: None,
         scan_budget: u64::MAX,

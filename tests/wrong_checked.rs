@@ -13,7 +13,9 @@ use nettlp_q::profile::SearchPath;
 use nettlp_q::render::{self, Format};
 use nettlp_q::report::{Report, SourceText};
 use nettlp_q::row::Rows;
-use nettlp_q::session::{Output, Session, SessionOptions, Settings, Statistics, Status, demo};
+use nettlp_q::session::{
+    BuiltInProfile, Output, Session, SessionOptions, Settings, Statistics, Status, demo,
+};
 
 use told::told;
 
@@ -46,7 +48,7 @@ fn session() -> Session {
         memory: demo::memory().unwrap(),
         target: "the demo".to_owned(),
         profiles: Vec::new(),
-        built_in_profile: demo::profile(),
+        built_in_profile: Some(BuiltInProfile::Packed(demo::profile)),
         variables: Vec::new(),
         ram: None,
         scan_budget: u64::MAX,
