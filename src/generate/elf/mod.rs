@@ -28,7 +28,7 @@ use super::progress::Progress;
 
 pub use packed::SectionProblem;
 
-/// The only word size and byte order that get past [`Vmlinux::open`].
+/// The only word size and byte order that get past [`Vmlinux::open_with`].
 pub(super) const CONTEXT: Ctx = Ctx {
     container: Container::Big,
     le: Endian::Little,
