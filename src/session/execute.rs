@@ -165,13 +165,13 @@ impl Session {
         cost: &Cost,
         output: &mut dyn Output,
     ) -> Result<Status, Status> {
-        if cost.reads > 0 && cost.failed >= cost.reads {
+        if cost.reads > 0 && cost.unanswered >= cost.reads {
             output.report(
                 &Report::error(format!(
                     "the target {} does not answer any more",
                     self.target_name
                 ))
-                .with_note(format!("all {} reads of this query failed", cost.reads))
+                .with_note(format!("none of the {} reads of this query was answered", cost.reads))
                 .with_hint("is the adapter still connected and the target still running?"),
             );
             return Err(Status::NoTarget);
