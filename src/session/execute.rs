@@ -171,7 +171,10 @@ impl Session {
                     "the target {} does not answer any more",
                     self.target_name
                 ))
-                .with_note(format!("none of the {} reads of this query was answered", cost.reads))
+                .with_note(format!(
+                    "none of the {} reads of this query was answered",
+                    cost.reads
+                ))
                 .with_hint("is the adapter still connected and the target still running?"),
             );
             return Err(Status::NoTarget);

@@ -8,11 +8,12 @@ use crate::memory::{PhysicalMemory, ReadFailure};
 
 use super::budget::{Cost, Stopped};
 
-/// Bytes that are read at a time: half a microsecond of a system call, hardly more than for 8 of them.
-const BLOCK: u64 = 512;
+/// Bytes that are read at a time: a system call takes hardly longer than for 8 of them, and small objects (credentials, dentries) lie
+/// many to a page.
+const BLOCK: u64 = 4096;
 
-/// Blocks that are remembered, 4 MiB of them.
-const SLOTS: usize = 8 * 1024;
+/// Blocks that are remembered, 8 MiB of them.
+const SLOTS: usize = 2048;
 
 /// No block has this number.
 const NONE: u64 = u64::MAX;
@@ -110,10 +111,11 @@ mod tests {
         local: &mut Local,
         address: u64,
         length: usize,
+        most: u64,
     ) -> (Result<Vec<u8>, (PhysAddr, ReadFailure)>, Cost) {
         let mut cost = Cost::default();
         let mut buffer = vec![0xee; length];
-        let outcome = local.copy(memory, &mut cost, 4, PhysAddr::new(address), &mut buffer);
+        let outcome = local.copy(memory, &mut cost, most, PhysAddr::new(address), &mut buffer);
         (outcome.map(|()| buffer), cost)
     }
 
@@ -127,23 +129,23 @@ mod tests {
     #[test]
     fn blocks_are_read_once_and_edges_byte_by_byte() {
         let (mut memory, mut local) = (counted(), Local::new());
-        let (bytes, cost) = read(&mut memory, &mut local, 0x11f8, 16);
-        assert_eq!(bytes, Ok([[7; 8], [8; 8]].concat()));
-        assert_eq!((cost.reads, cost.bytes, cost.cache_hits), (2, 1024, 0));
-        let (bytes, cost) = read(&mut memory, &mut local, 0x1200, 1);
+        let (bytes, cost) = read(&mut memory, &mut local, 0x1ff8, 16, 4);
+        assert_eq!(bytes, Ok([[63; 8], [64; 8]].concat()));
+        assert_eq!((cost.reads, cost.bytes, cost.cache_hits), (2, 4104, 0));
+        let (bytes, cost) = read(&mut memory, &mut local, 0x1200, 1, 4);
         assert_eq!(bytes, Ok(vec![8]));
         assert_eq!((cost.reads, cost.cache_hits), (0, 1));
-        let (bytes, cost) = read(&mut memory, &mut local, 0x2f00, 0x40);
+        let (bytes, cost) = read(&mut memory, &mut local, 0x2f00, 0x40, 4);
         assert_eq!(bytes, Ok(vec![0x7c; 0x40]));
         assert_eq!((cost.reads, cost.bytes, cost.failed), (1, 0x40, 0));
-        let (bytes, cost) = read(&mut memory, &mut local, 0x2f38, 16);
+        let (bytes, cost) = read(&mut memory, &mut local, 0x2f38, 16, 4);
         assert_eq!(
             bytes,
             Err((PhysAddr::new(0x2f38), ReadFailure::NotInRamMap))
         );
         assert_eq!(cost.failed, 1);
         local.clear();
-        let (_, cost) = read(&mut memory, &mut local, 0x1200, 1);
+        let (_, cost) = read(&mut memory, &mut local, 0x1200, 1, 4);
         assert_eq!(cost.reads, 1);
     }
 
@@ -151,16 +153,16 @@ mod tests {
     fn a_slot_holds_the_block_that_came_last() {
         let (mut memory, mut local) = (counted(), Local::new());
         let far = 0x1200 + BLOCK * SLOTS as u64;
-        assert_eq!(read(&mut memory, &mut local, 0x1200, 1).0, Ok(vec![8]));
-        assert!(read(&mut memory, &mut local, far, 1).0.is_err());
-        assert_eq!(read(&mut memory, &mut local, 0x1200, 1).0, Ok(vec![8]));
+        assert_eq!(read(&mut memory, &mut local, 0x1200, 1, 4).0, Ok(vec![8]));
+        assert!(read(&mut memory, &mut local, far, 1, 4).0.is_err());
+        assert_eq!(read(&mut memory, &mut local, 0x1200, 1, 4).0, Ok(vec![8]));
     }
 
     #[test]
     fn the_budget_ends_reading() {
         let (mut memory, mut local) = (counted(), Local::new());
-        let (bytes, cost) = read(&mut memory, &mut local, 0x1000, 0x1000);
-        assert_eq!(bytes, Err((PhysAddr::new(0x1800), ReadFailure::NotIssued)));
-        assert_eq!((cost.reads, cost.stopped), (4, Some(Stopped::Reads)));
+        let (bytes, cost) = read(&mut memory, &mut local, 0x1000, 0x1f00, 1);
+        assert_eq!(bytes, Err((PhysAddr::new(0x2000), ReadFailure::NotIssued)));
+        assert_eq!((cost.reads, cost.stopped), (1, Some(Stopped::Reads)));
     }
 }
