@@ -67,7 +67,8 @@ pub struct QueryArguments {
     ///
     /// Without a profile, the one of the target's kernel is looked for, by the kernel's banner, in the folders of
     /// NETTLP_PROFILE_PATH, $XDG_DATA_HOME/nettlp-q/profiles (by default under ~/.local/share), the same in XDG_DATA_DIRS, and
-    /// $XDG_CACHE_HOME/nettlp-q/profiles. `nettlp-profile list` shows what is there.
+    /// $XDG_CACHE_HOME/nettlp-q/profiles. `nettlp-profile list` shows what is there. Where there is none, it is made of the
+    /// target's memory and kept in the last of these.
     #[arg(short, long = "profile", value_name = "PROFILE.yaml")]
     profiles: Vec<PathBuf>,
 
