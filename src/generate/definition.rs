@@ -1,7 +1,8 @@
 //! A type as its source defines it, before names that several types share are told apart: what DWARF and BTF have in common.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+
+use rustc_hash::FxHashMap;
 
 use crate::profile::{BitField, Encoding};
 
@@ -83,15 +84,19 @@ pub(super) enum Spelling<'a> {
 
 /// Appends `#2` and so on to names that occur before: C has no such thing, but names are keys in a profile.
 pub(super) fn distinguish<'a, T>(items: &mut [T], name: impl Fn(&mut T) -> &mut Cow<'a, str>) {
-    let mut seen: HashSet<Cow<'a, str>> = HashSet::with_capacity(items.len());
+    // The next number of each name.
+    let mut seen: FxHashMap<Cow<'a, str>, u32> = FxHashMap::default();
     for item in items {
         let name = name(item);
-        if seen.contains(name) {
-            let free = (2_u32..).map(|number| format!("{name}#{number}"));
-            if let Some(free) = free.into_iter().find(|free| !seen.contains(free.as_str())) {
-                *name = Cow::Owned(free);
+        if let Some(mut number) = seen.get(name).copied() {
+            let mut free = format!("{name}#{number}");
+            while seen.contains_key(free.as_str()) {
+                number += 1;
+                free = format!("{name}#{number}");
             }
+            seen.insert(name.clone(), number + 1);
+            *name = Cow::Owned(free);
         }
-        seen.insert(name.clone());
+        seen.insert(name.clone(), 2);
     }
 }

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use rustc_hash::FxHashMap;
-
-use crate::generate::definition::{Body, Definition, MemberDefinition, Spelling};
+use crate::generate::definition::{Body, Definition, MemberDefinition, Spelling, distinguish};
 use crate::generate::error::{DwarfProblem, GenerateError};
 use crate::profile::{BitField, Encoding};
 
@@ -306,25 +304,6 @@ fn constant(enumerator: &Entry<'_>, size: u64, is_signed: bool) -> i128 {
             i128::from((value << unused).cast_signed() >> unused)
         }
         _ => i128::from(value),
-    }
-}
-
-/// Appends `#2` and so on to names that occur before: C has no such thing, but names are keys in a profile.
-fn distinguish<'a, T>(items: &mut [T], name: impl Fn(&mut T) -> &mut Cow<'a, str>) {
-    // The next number of each name.
-    let mut seen: FxHashMap<Cow<'a, str>, u32> = FxHashMap::default();
-    for item in items {
-        let name = name(item);
-        if let Some(mut number) = seen.get(name).copied() {
-            let mut free = format!("{name}#{number}");
-            while seen.contains_key(free.as_str()) {
-                number += 1;
-                free = format!("{name}#{number}");
-            }
-            seen.insert(name.clone(), number + 1);
-            *name = Cow::Owned(free);
-        }
-        seen.insert(name.clone(), 2);
     }
 }
 
