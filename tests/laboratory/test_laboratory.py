@@ -9,7 +9,7 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from laboratory import bench, compare, figure, kernels, machine, truth  # noqa: E402
+from laboratory import bench, boot, compare, figure, kernels, machine, truth  # noqa: E402
 from laboratory.target import Answer  # noqa: E402
 
 STAT = b"7 () R 1 2 3) S 1 7 7 0 -1 4194304 50 0 0 0 0 0 0 0 20 0 3 0 120 0 0\n"
@@ -161,6 +161,32 @@ class MachineTest(unittest.TestCase):
     def test_versions_match_in_whole_numbers(self):
         self.assertTrue(kernels.matches("6.1.0-56-cloud-amd64", "6.1"))
         self.assertFalse(kernels.matches("6.12.117+deb12-cloud-amd64", "6.1"))
+
+
+class StoppingGuest:
+    """A guest that finishes its records and stops between two questions: when it is asked for its state, it has stopped."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def check(self):
+        """Nothing is wrong with it."""
+
+    def status(self):
+        """Finishes, and says so."""
+        (self.folder / "truth.records").write_bytes(boot.HEADER.pack(boot.MAGIC, 1, 5, 2, 1, 77))
+        return "guest-panicked"
+
+
+class BootTest(unittest.TestCase):
+    """Waiting for a guest."""
+
+    def test_a_guest_that_stops_while_it_is_looked_at_is_ready(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            (folder / "truth.records").write_bytes(bytes(boot.HEADER.size))
+            header = boot.wait(StoppingGuest(folder), folder, boot.Plan("6.1"))
+        self.assertEqual((header["length"], header["own_pid"]), (5, 77))
 
 
 class FigureTest(unittest.TestCase):

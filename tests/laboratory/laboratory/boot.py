@@ -92,15 +92,17 @@ def wait(machine, folder, plan):
     wanted = "running" if plan.live else "guest-panicked"
     while time.monotonic() < deadline:
         machine.check()
+        # The state first: a guest that has stopped has written its records before.
+        status = machine.status()
         with open(folder / "truth.records", "rb") as file:
             magic, ready, length, passes, settled, own_pid = HEADER.unpack(file.read(HEADER.size))
-        if ready and machine.status() == wanted:
+        if ready and status == wanted:
             if magic != MAGIC:
                 raise Trouble("the guest's records do not start with their mark")
             if not settled and not plan.live and not plan.demo:
                 raise Trouble(f"the guest did not come to rest in {passes} passes")
             return {"length": length, "passes": passes, "settled": bool(settled), "own_pid": own_pid}
-        if not ready and machine.status() not in ("running", "prelaunch", "inmigrate"):
+        if not ready and status not in ("running", "prelaunch", "inmigrate"):
             break
         time.sleep(0.05)
     tail = machine.console.read_text(errors="replace").splitlines()[-15:]
