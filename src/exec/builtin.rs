@@ -3,8 +3,11 @@
 use std::rc::Rc;
 use std::task::{Poll, ready};
 
+use sha2::{Digest, Sha256};
+
 use crate::addr::VirtAddr;
 use crate::lang::function::Builtin;
+use crate::profile::Symbol;
 use crate::value::{Reason, Value};
 
 use super::attempt::Attempt;
@@ -48,7 +51,12 @@ pub(super) fn call(attempt: &Attempt<'_>, function: Builtin, arguments: &[Value]
                 None => Value::Null(Reason::OutOfRange),
             }
         }
+        Builtin::Hash => {
+            let bytes = ready!(bytes_at(attempt, arguments));
+            text(Some(&bytes)).map_or(bytes.clone(), |content| Value::text(sha256(content)))
+        }
         Builtin::Sym => symbol_at(context, arguments),
+        Builtin::OffsetOfSymbol => offset_of_symbol(context, arguments),
         Builtin::Symbol => symbol_named(context, arguments),
         _ => pure(function, arguments).unwrap_or(Value::Null(Reason::OutOfRange)),
     })
@@ -140,15 +148,34 @@ fn read_bytes(
 }
 
 fn symbol_at(context: &Context, arguments: &[Value]) -> Value {
-    let Some(at) = address(arguments.first()) else {
-        return Value::Null(Reason::OutOfRange);
-    };
+    match near_symbol(context, arguments) {
+        Ok((symbol, 0)) => Value::text(&*symbol.name),
+        Ok((symbol, offset)) => Value::text(format!("{}+{offset:#x}", symbol.name)),
+        Err(reason) => Value::Null(reason),
+    }
+}
+
+fn offset_of_symbol(context: &Context, arguments: &[Value]) -> Value {
+    match near_symbol(context, arguments) {
+        Ok((_, offset)) => Value::Integer(i128::from(offset)),
+        Err(reason) => Value::Null(reason),
+    }
+}
+
+/// The symbol at or below an address, and the distance in bytes.
+fn near_symbol(context: &Context, arguments: &[Value]) -> Result<(Symbol, u64), Reason> {
+    let at = address(arguments.first()).ok_or(Reason::OutOfRange)?;
     let linked = at.get().wrapping_sub(context.target.slide);
     match context.target.catalog.profile.symbol_at(linked) {
-        Ok(Some((symbol, 0))) => Value::text(&*symbol.name),
-        Ok(Some((symbol, offset))) => Value::text(format!("{}+{offset:#x}", symbol.name)),
-        _ => Value::Null(Reason::Unavailable("no symbol there".into())),
+        Ok(Some(found)) => Ok(found),
+        _ => Err(Reason::Unavailable("no symbol there".into())),
     }
+}
+
+/// SHA-256 (FIPS 180-4) in hexadecimal.
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn symbol_named(context: &Context, arguments: &[Value]) -> Value {
@@ -200,6 +227,7 @@ fn pure(function: Builtin, arguments: &[Value]) -> Option<Value> {
         Builtin::Upper => Value::text(text(first)?.to_ascii_uppercase()),
         Builtin::Ntohs => Value::Integer(i128::from((number(first)? as u16).swap_bytes())),
         Builtin::Ntohl => Value::Integer(i128::from((number(first)? as u32).swap_bytes())),
+        Builtin::SinceBoot => Value::Duration(number(first)?),
         Builtin::Popcount => Value::Integer(i128::from((number(first)? as u64).count_ones())),
         Builtin::Words => {
             let text = text(first)?;

@@ -10,15 +10,18 @@ pub enum Builtin {
     Bytes,
     Fls,
     Format,
+    Hash,
     Hex,
     Join,
     Len,
     Lower,
     Ntohl,
     Ntohs,
+    OffsetOfSymbol,
     Phys,
     Popcount,
     Reason,
+    SinceBoot,
     Str,
     Substr,
     Sym,
@@ -46,6 +49,8 @@ pub enum Parameter {
     Bytes,
     /// A list.
     List,
+    /// A task, or the pointer to its page table.
+    PageTable,
     /// A per-CPU symbol or a pointer to per-CPU memory.
     Symbol,
 }
@@ -61,6 +66,8 @@ pub enum ResultKind {
     Text,
     /// Bytes.
     Bytes,
+    /// A duration.
+    Duration,
     /// The same as its first argument: for `percpu`, the variable itself.
     Same,
 }
@@ -126,23 +133,26 @@ functions! {
     Bytes "bytes" ("address": Address, "length": Number) 2 false -> Bytes "So many bytes of kernel memory." "bytes(&init_task.comm, 16)";
     Fls "fls" ("x": Number) 1 false -> Integer "The number of the highest bit that is set, counted from 1; 0 for 0." "fls(0x80)";
     Format "format" ("template": Text, "value": Any) 1 true -> Text "Text with `%d`, `%x`, `%o`, `%c` and `%s` replaced by the values, as in C's printf; width and leading zeros are understood." "format('%02x:%02x', 8, 1)";
+    Hash "hash" ("address": Address, "length": Number) 2 false -> Text "SHA-256 of so many bytes of kernel memory (1 MiB at most), in hexadecimal." "hash(&init_task.comm, 16)";
     Hex "hex" ("x": Number) 1 false -> Text "The number in hexadecimal with `0x`." "hex(255)";
     Join "join" ("values": List, "separator": Text) 1 false -> Text "A list's values as one text." "join((walk modules select name), ',')";
     Len "len" ("x": Any) 1 false -> Integer "Bytes of a text, entries of a list or array." "len('abc')";
     Lower "lower" ("text": Text) 1 false -> Text "ASCII letters in lower case." "lower('ABC')";
     Ntohl "ntohl" ("x": Number) 1 false -> Integer "A 32-bit number from network byte order." "ntohl(0x0100007f)";
     Ntohs "ntohs" ("x": Number) 1 false -> Integer "A 16-bit number from network byte order." "ntohs(0x5000)";
+    OffsetOfSymbol "offset_of_symbol" ("address": Address) 1 false -> Integer "Bytes from the symbol at or below an address to it; null where `sym` knows none." "offset_of_symbol(&init_task.comm)";
     PerCpu "percpu" ("variable": Symbol, "cpu": Number) 2 false -> Same "A CPU's copy of a per-CPU variable." "percpu(@runqueues, 0).nr_running";
     Phys "phys" ("address": Address) 1 false -> Address "The physical address of a kernel virtual address." "phys(&init_task)";
     Popcount "popcount" ("x": Number) 1 false -> Integer "How many bits are set." "popcount(0xff)";
     Reason "reason" ("x": Any) 1 false -> Text "Why a value is null; null if it is not." "reason(*(int *)0)";
+    SinceBoot "since_boot" ("nanoseconds": Number) 1 false -> Duration "A time that the kernel keeps in nanoseconds since boot, as a duration." "since_boot(init_task.start_boottime)";
     Str "str" ("pointer": Address, "longest": Number) 1 false -> Text "The text at an address, up to a NUL or `longest` bytes (4096 where not said)." "str(&init_task.comm)";
     Substr "substr" ("text": Text, "start": Number, "length": Number) 2 false -> Text "`length` bytes of a text from `start` (counted from 0) on." "substr('swapper/0', 0, 7)";
     Sym "sym" ("address": Address) 1 false -> Text "The symbol at or below an address, with the distance." "sym(&init_task)";
     Symbol "symbol" ("name": Text) 1 false -> Address "The address of the kernel symbol of that name." "symbol('init_task')";
     Typeof "typeof" ("x": Any) 1 false -> Text "The type of an expression; nothing is read." "typeof(init_task.mm)";
     Upper "upper" ("text": Text) 1 false -> Text "ASCII letters in upper case." "upper('abc')";
-    User "user" ("page_table": Address, "address": Address, "length": Number) 3 false -> Bytes "Bytes of a process's memory, translated by the page table that a pointer names (`mm.pgd`)." "user(mm.pgd, mm.arg_start, 64)";
+    User "user" ("whose": PageTable, "address": Address, "length": Number) 3 false -> Bytes "Bytes of a process's memory; whose, a task or the pointer to its page table (`mm.pgd`) says." "user(self, mm.arg_start, 64)";
     Words "words" ("bytes": Bytes) 1 false -> Text "NUL-separated words as one text with spaces between." "words(h'61 00 62 00')";
     Virt "virt" ("physical": Number) 1 false -> Address "The direct map's virtual address of a physical address." "virt(0x1000)";
 }

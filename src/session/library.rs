@@ -2,29 +2,25 @@
 
 use crate::profile::{Library, LibraryError};
 
-/// The shipped files, by their names in the repository.
-const FILES: [(&str, &str); 5] = [
-    (
-        "profiles/linux/kernel.yaml",
-        include_str!("../../profiles/linux/kernel.yaml"),
-    ),
-    (
-        "profiles/linux/tasks.yaml",
-        include_str!("../../profiles/linux/tasks.yaml"),
-    ),
-    (
-        "profiles/linux/files.yaml",
-        include_str!("../../profiles/linux/files.yaml"),
-    ),
-    (
-        "profiles/linux/memory.yaml",
-        include_str!("../../profiles/linux/memory.yaml"),
-    ),
-    (
-        "profiles/linux/modules.yaml",
-        include_str!("../../profiles/linux/modules.yaml"),
-    ),
-];
+/// The shipped files by their names in the repository, with their text.
+macro_rules! shipped {
+    ($($name:literal)*) => {
+        [$((
+            concat!("profiles/linux/", $name, ".yaml"),
+            include_str!(concat!("../../profiles/linux/", $name, ".yaml")),
+        )),*]
+    };
+}
+
+/// The shipped files, in the order in which they are read; a line each.
+const FILES: &[(&str, &str)] = &shipped! {
+    "kernel"
+    "tasks"
+    "files"
+    "memory"
+    "modules"
+    "time"
+};
 
 /// The shipped walk library.
 pub fn shipped_library() -> Result<Library, LibraryError> {

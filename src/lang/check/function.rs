@@ -43,6 +43,9 @@ const FOREIGN: &[(&[&str], &str)] = &[
     (&["mean", "average"], "the mean is `avg(x)`"),
 ];
 
+/// The column of the library that leads from a task to the pointer to its page table.
+const PAGE_TABLE: &str = "page_table";
+
 impl Checker<'_> {
     /// `function(arguments)`.
     pub(super) fn call(
@@ -245,6 +248,7 @@ impl Checker<'_> {
             ResultKind::Address => ValueType::Kernel(Type::Void.pointer_to()),
             ResultKind::Text => ValueType::Text,
             ResultKind::Bytes => ValueType::Bytes,
+            ResultKind::Duration => ValueType::Duration,
             ResultKind::Same => return self.per_cpu_copy(checked, span),
         };
         if entry.function == Builtin::Typeof {
@@ -267,6 +271,10 @@ impl Checker<'_> {
         parameter: Parameter,
         argument: Typed,
     ) -> Option<Typed> {
+        let argument = match parameter {
+            Parameter::PageTable => self.page_table(argument)?,
+            _ => argument,
+        };
         let array = matches!(
             argument.kind,
             ValueType::Kernel(Type::Array { .. } | Type::Struct(_) | Type::Union(_))
@@ -279,6 +287,10 @@ impl Checker<'_> {
         let fits = match parameter {
             Parameter::Any | Parameter::Symbol => true,
             Parameter::Number | Parameter::Address => argument.kind.is_numeric(),
+            Parameter::PageTable => matches!(
+                argument.kind,
+                ValueType::Any | ValueType::Kernel(Type::Pointer(_))
+            ),
             Parameter::Text => argument.kind.is_text() || argument.kind == ValueType::Bytes,
             Parameter::Bytes => argument.kind.is_text() || argument.kind == ValueType::Bytes,
             Parameter::List => matches!(argument.kind, ValueType::List(_) | ValueType::Any),
@@ -289,6 +301,7 @@ impl Checker<'_> {
         let wanted = match parameter {
             Parameter::Number => "a number",
             Parameter::Address => "an address",
+            Parameter::PageTable => "a task or a pointer to its page table",
             Parameter::Text => "text",
             Parameter::Bytes => "text or bytes",
             Parameter::List => "a list",
@@ -303,6 +316,27 @@ impl Checker<'_> {
             format!("for example `{}`", entry.example),
         );
         None
+    }
+
+    /// The pointer to the page table of what has the library's column [`PAGE_TABLE`]; other values as they are.
+    fn page_table(&mut self, argument: Typed) -> Option<Typed> {
+        let owner = match &argument.kind {
+            ValueType::Kernel(ty) => match self.strip(argument.span, ty)? {
+                Type::Pointer(target) => self.strip(argument.span, &target)?,
+                other => other,
+            },
+            _ => return Some(argument),
+        };
+        let columns = self.catalog.library.columns.get(&owner.to_string());
+        if !columns.is_some_and(|columns| columns.contains_key(PAGE_TABLE)) {
+            return Some(argument);
+        }
+        let name = Name {
+            text: PAGE_TABLE.to_owned(),
+            span: argument.span,
+        };
+        let span = argument.span;
+        self.member(argument, &name, true, span)
     }
 
     /// `percpu(variable, cpu)`: the place of that CPU's copy.
