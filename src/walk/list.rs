@@ -69,6 +69,8 @@ impl List {
             if let Err(problem) = check(at, link.next, seen) {
                 return End::Stopped(problem);
             }
+            // What is handed on is asked for, deeper than by a predictor that will get here.
+            reader.until_foreseen(space, link.next, 16).await;
             let element = self.element(link.next, seen.len() as u64 - 1);
             let quality = element.quality.clone();
             if let ControlFlow::Break(()) = sink(element).await {

@@ -315,6 +315,13 @@ impl Engine {
         reading.poll_read(address, buffer, depth, asker)
     }
 
+    /// Ready when somebody has asked for the bytes at `address`, or when it is not worth waiting for predictors.
+    pub(super) fn poll_foreseen(&self, address: PhysAddr, length: u64) -> Poll<()> {
+        let waiter = self.current.get().filter(|_| !self.speculating.get());
+        let mut reading = self.reading.borrow_mut();
+        reading.poll_foreseen(address, length, waiter)
+    }
+
     /// Runs `action`, whose reads wait for predictors as long as that is worth it.
     pub(super) fn patiently<T>(&self, action: impl FnOnce() -> T) -> T {
         let before = self.patient.replace(true);

@@ -284,6 +284,14 @@ impl Reader {
         .await
     }
 
+    /// Waits until somebody has asked for bytes that a predictor will likely ask for, as long as [`Reader::read_patiently`] would wait.
+    pub async fn until_foreseen(&self, space: &AddressSpace, address: VirtAddr, length: u64) {
+        let Step::Done(translation) = space.translate(address).step() else {
+            return;
+        };
+        poll_fn(|_| self.engine.poll_foreseen(translation.physical, length)).await;
+    }
+
     /// Says that a predictor is at work that sees far: walks may wait for it until all that it gave this to have dropped it.
     pub fn expect(&self) -> Expectation {
         self.engine.expect(1);

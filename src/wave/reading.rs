@@ -181,6 +181,21 @@ impl Reading {
         }
     }
 
+    /// Ready when somebody has asked for the bytes at `address`, or when it is not worth waiting for predictors.
+    pub(super) fn poll_foreseen(
+        &mut self,
+        address: PhysAddr,
+        length: u64,
+        waiter: Option<TaskId>,
+    ) -> Poll<()> {
+        let waits = !self.is_local() && self.cost.stopped.is_none() && self.is_patient();
+        if waits && self.cache.wait(address, length, waiter) {
+            self.patient.extend(waiter);
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
     /// Asks for bytes.
     pub(super) fn ask(&mut self, address: PhysAddr, length: u64, depth: u32, asker: Asker) {
         if self.cost.stopped.is_some() || self.is_local() {
