@@ -280,7 +280,7 @@ impl Engine {
         let mut reading = self.reading.borrow_mut();
         reading.check_budget();
         reading.send();
-        reading.end_patience();
+        reading.end_vain_patience();
         // With nothing of its own in flight, a query may still wait for room that an earlier one's reads take.
         let waited = reading.is_waiting();
         if waited {

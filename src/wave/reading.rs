@@ -56,7 +56,9 @@ pub(super) struct Reading {
     pub(super) started: Instant,
     /// Predictors at work that walks may wait for.
     pub(super) expectations: usize,
-    /// Those who wait for them.
+    /// Whether nothing was on its way when all that was wanted had been sent, and nothing has come since.
+    nothing_comes: bool,
+    /// Those who wait for predictors.
     patient: Vec<TaskId>,
     pub(super) woken: Vec<TaskId>,
     /// What takes the place of all of the above but the memory, where that answers at once.
@@ -83,6 +85,7 @@ impl Reading {
             budget: Budget::default(),
             started: Instant::now(),
             expectations: 0,
+            nothing_comes: false,
             patient: Vec::new(),
             woken: Vec::new(),
             local: None,
@@ -96,6 +99,7 @@ impl Reading {
         self.cache = Cache::default();
         self.guesses = Guesses::default();
         self.cost = Cost::default();
+        self.nothing_comes = false;
         self.budget = budget;
         self.started = Instant::now();
         let local = self.local.take();
@@ -256,11 +260,9 @@ impl Reading {
         };
     }
 
-    /// Whether it is worth waiting for predictors: they are at work, something is on its way, and their guesses come true.
+    /// Whether it is worth waiting for predictors: they are at work, and their guesses come true.
     fn is_patient(&self) -> bool {
-        self.expectations > 0
-            && !self.flights.is_empty()
-            && self.cache.unconfirmed() < UNCONFIRMED / 2
+        self.expectations > 0 && !self.nothing_comes && self.cache.unconfirmed() < UNCONFIRMED / 2
     }
 
     /// Wakes those who waited for predictors, unless that is still worth it.
@@ -268,6 +270,12 @@ impl Reading {
         if !self.patient.is_empty() && !self.is_patient() {
             self.woken.append(&mut self.patient);
         }
+    }
+
+    /// Called when all that is wanted has been sent: with nothing on its way, predictors do not get further either.
+    pub(super) fn end_vain_patience(&mut self) {
+        self.nothing_comes = self.flights.is_empty();
+        self.end_patience();
     }
 
     /// Whether anything is on its way or waits for room.
@@ -377,6 +385,7 @@ impl Reading {
 
     /// Takes what has come, waiting for something where nothing has.
     pub(super) fn receive(&mut self) {
+        self.nothing_comes = false;
         let Self {
             memory,
             cache,

@@ -48,6 +48,42 @@ proptest! {
     }
 
     #[test]
+    fn a_walk_waits_for_a_predictor_that_knows_all_elements(elements in places(), order in orders()) {
+        let mut memory = ring(&elements);
+        let index = 0x20_0000;
+        for (number, element) in (0..).zip(&elements) {
+            memory.insert(PhysAddr::new(index + number * 4096), &[0; 4096]);
+            put(&mut memory, index + number * 4096, DIRECT + element);
+        }
+        let engine = Engine::new(Box::new(FakeMemory::new(memory, order)));
+        let entries = elements.len() as u64;
+        let (end, cost) = engine.run(Budget::default(), move |reader| async move {
+            // All entries of the index at once: one round. All elements: another.
+            reader.predict(|reader| async move {
+                let expectation = Rc::new(reader.expect());
+                for number in 0..entries {
+                    let expectation = Rc::clone(&expectation);
+                    reader.predict(|reader| async move {
+                        let entry = direct(index + number * 4096);
+                        if let Ok(element) = reader.pointer(&space(), entry).await {
+                            reader.prefetch(&space(), element, 0x80);
+                        }
+                        drop(expectation);
+                    });
+                }
+            });
+            let prefetching = reader.clone();
+            let mut sink = async |element: Element| {
+                prefetching.prefetch(&space(), element.address, 8);
+                ControlFlow::Continue(())
+            };
+            List { head: direct(HEAD), link: LINK }.walk(&reader, &space(), &mut sink).await
+        }).unwrap();
+        prop_assert_eq!(end, End::Complete);
+        prop_assert!(cost.rounds <= 2, "{} rounds", cost.rounds);
+    }
+
+    #[test]
     fn a_prediction_names_the_same_elements_backwards(elements in places()) {
         let engine = Engine::new(Box::new(FakeMemory::new(ring(&elements), Order::AtOnce)));
         let (told, _) = engine.run(Budget::default(), |reader| async move {
