@@ -7,7 +7,10 @@ use crate::lang::typed::{
 };
 use crate::walk::HlistKind;
 
-use super::windows::Windows;
+use super::coalesce::{Windows, reads};
+
+/// Bytes of the longest read that most targets take: the maximum read request size that NetTLP's adapter is configured with.
+const USUAL_READ: u64 = 512;
 
 /// The plan of a query, one line a step, nested queries indented.
 pub fn explain(query: &CheckedQuery) -> String {
@@ -68,6 +71,7 @@ fn write_walk(out: &mut String, body: &WalkBody, depth: usize) {
         }
         let spans = windows.of_source(source.id);
         if !spans.is_empty() {
+            let count = reads(&spans, USUAL_READ);
             let spans: Vec<_> = spans
                 .iter()
                 .map(|span| format!("{:#x}+{}", span.offset, span.length))
@@ -75,7 +79,11 @@ fn write_walk(out: &mut String, body: &WalkBody, depth: usize) {
             line(
                 out,
                 depth + 1,
-                &format!("read of each element, at once: {}", spans.join(", ")),
+                &format!(
+                    "read of each element, at once: {} ({count} read{})",
+                    spans.join(", "),
+                    if count == 1 { "" } else { "s" }
+                ),
             );
         }
         for predictor in &source.predictors {

@@ -1,15 +1,16 @@
-//! Checked query → plan that a person can print: which bytes of each element are read together, how often something must be waited
-//! for.
+//! Checked query → plan that a person can print, in passes: members used (`prune`), windows read (`coalesce`), what reads ahead and what
+//! must be waited for (`explain`, with the conditions that the checker put to the earliest source that has their bytes).
 
+mod coalesce;
 mod explain;
-mod windows;
+mod prune;
 
 use std::rc::Rc;
 
 use crate::lang::typed::CheckedQuery;
 
+pub use coalesce::{Window, Windows, reads};
 pub use explain::explain;
-pub use windows::{Window, Windows};
 
 /// A query that is ready to run.
 #[derive(Clone, Debug)]

@@ -26,7 +26,7 @@ class Cost:
 # The guest's deepest path has 27 parts, and eight of another's have names that lie outside their directory entries; a maple tree of
 # a thousand mappings is three levels high.
 COSTS = [
-    Cost("walk tasks from init_task select pid, comm, state", 9, 1.15),
+    Cost("walk tasks from init_task select pid, comm, state", 8, 1.15),
     Cost("walk tasks select pid, ppid, uid, exe", 8 + 6, 1.15),
     Cost("walk tasks, threads select tid, threads.comm", 10, 1.2),
     Cost("walk process_tree select pid, comm, state", 10, 1.2),

@@ -1,5 +1,5 @@
-//! Which bytes of each source's elements a query uses: pruned to the members named, so that they can be read as soon as the
-//! element's address is known.
+//! The first pass: which bytes of each source's elements a query uses, pruned to the members that it names, so that they can be read
+//! as soon as the element's address is known.
 
 use rustc_hash::FxHashMap;
 
@@ -9,18 +9,11 @@ use crate::lang::typed::{
 };
 use crate::walk::HlistKind;
 
-/// A stretch of an element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Window {
-    /// Bytes from the element's start.
-    pub offset: i64,
-    /// Bytes.
-    pub length: u64,
-}
+use super::coalesce::Window;
 
-/// The windows of each source.
+/// The stretches of each source's elements that are used, in no order, overlapping as they may.
 #[derive(Clone, Debug, Default)]
-pub struct Windows(FxHashMap<SourceId, Vec<Window>>);
+pub(super) struct Used(pub(super) FxHashMap<SourceId, Vec<Window>>);
 
 /// A place that is a constant distance from an element.
 #[derive(Clone, Copy)]
@@ -29,20 +22,12 @@ struct Base {
     offset: i64,
 }
 
-impl Windows {
-    /// The windows of a walk query's sources.
-    pub fn of(body: &WalkBody) -> Self {
-        let mut windows = Self::default();
-        windows.collect_body(body);
-        for spans in windows.0.values_mut() {
-            merge(spans);
-        }
-        windows
-    }
-
-    /// The windows of one source, disjoint, in order.
-    pub fn of_source(&self, source: SourceId) -> Vec<Window> {
-        self.0.get(&source).cloned().unwrap_or_default()
+impl Used {
+    /// What a walk query uses of its sources' elements.
+    pub(super) fn of(body: &WalkBody) -> Self {
+        let mut used = Self::default();
+        used.collect_body(body);
+        used
     }
 
     fn collect_body(&mut self, body: &WalkBody) {
@@ -185,35 +170,5 @@ fn resolve(typed: &Typed, locals: &[Option<Base>]) -> Option<Base> {
             })
         }
         _ => None,
-    }
-}
-
-/// Sorts spans and unites those that touch or overlap.
-fn merge(spans: &mut Vec<Window>) {
-    spans.sort_unstable();
-    let mut merged: Vec<Window> = Vec::new();
-    for span in spans.drain(..) {
-        let end = |window: &Window| window.offset.saturating_add_unsigned(window.length);
-        match merged.last_mut() {
-            Some(last) if span.offset <= end(last) => {
-                let united = end(last).max(end(&span));
-                last.length = u64::try_from(united.saturating_sub(last.offset)).unwrap_or(0);
-            }
-            _ => merged.push(span),
-        }
-    }
-    *spans = merged;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn touching_spans_are_one() {
-        let window = |offset, length| Window { offset, length };
-        let mut spans = vec![window(40, 8), window(8, 16), window(24, 4), window(44, 16)];
-        merge(&mut spans);
-        assert_eq!(spans, vec![window(8, 20), window(40, 20)]);
     }
 }
