@@ -7,7 +7,9 @@ use crate::addr::VirtAddr;
 use crate::lang::typed::{CheckedSource, CheckedTraversal, Predictor, Typed};
 use crate::plan::Window;
 use crate::value::{Place, Reason, Value};
-use crate::walk::{Array, Chain, Element, End, Hlist, List, Maple, PerCpu, Rbtree, Tree, Xarray};
+use crate::walk::{
+    Array, Chain, Element, End, Hlist, List, Maple, PerCpu, Rbtree, Slab, SlabLayout, Tree, Xarray,
+};
 use crate::wave::{Borrowed, Expectation, Reader};
 
 use super::attempt::{self, Scope, settle};
@@ -238,6 +240,32 @@ async fn run_traversal(
                 offsets,
                 mask,
                 count,
+            }
+            .walk(reader, space, sink)
+            .await
+        }
+        CheckedTraversal::Slab {
+            cache,
+            pages,
+            page_count,
+            nodes,
+            offsets,
+            mask,
+            cpus,
+            layout,
+        } => {
+            let count =
+                async |typed| number(attempt::value(context, typed, environment, reader).await);
+            Slab {
+                cache: at(cache).await?,
+                pages: at(pages).await?,
+                page_count: count(page_count).await?,
+                nodes: count(nodes).await?,
+                direct_map: VirtAddr::new(context.target.direct_map),
+                offsets: at(offsets).await?,
+                mask: at(mask).await?,
+                cpus: count(cpus).await?,
+                layout: SlabLayout::clone(layout),
             }
             .walk(reader, space, sink)
             .await

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::profile::{BitField, Enumeration, Type};
 use crate::value::{Value, ValueType};
-use crate::walk::{Entries, HlistKind, MapleLayout, RbtreeLayout, XarrayLayout};
+use crate::walk::{Entries, HlistKind, MapleLayout, RbtreeLayout, SlabLayout, XarrayLayout};
 
 use super::ast::{BinaryOperator, Direction, LogicalOperator, SetOperator, Span, UnaryOperator};
 use super::function::{Aggregate, Builtin};
@@ -337,6 +337,25 @@ pub enum CheckedTraversal {
         /// Bits of it that count.
         count: Typed,
     },
+    /// See [`crate::walk::Slab`].
+    Slab {
+        /// Place of the cache.
+        cache: Typed,
+        /// Place of the first page struct.
+        pages: Typed,
+        /// How many page structs.
+        page_count: Typed,
+        /// How many memory nodes.
+        nodes: Typed,
+        /// Place of `__per_cpu_offset`.
+        offsets: Typed,
+        /// Place of the mask of possible CPUs.
+        mask: Typed,
+        /// Bits of it that count.
+        cpus: Typed,
+        /// The kernel's layout.
+        layout: Rc<SlabLayout>,
+    },
     /// Rows of another query.
     Query(Rc<CheckedQuery>),
 }
@@ -492,6 +511,16 @@ impl CheckedSource {
             } => {
                 expressions.extend([symbol, offsets, mask, count]);
             }
+            CheckedTraversal::Slab {
+                cache,
+                pages,
+                page_count,
+                nodes,
+                offsets,
+                mask,
+                cpus,
+                ..
+            } => expressions.extend([cache, pages, page_count, nodes, offsets, mask, cpus]),
             CheckedTraversal::Query(_) => {}
         }
         expressions

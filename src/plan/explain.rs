@@ -149,6 +149,11 @@ fn traversal(source: &CheckedSource) -> String {
         CheckedTraversal::Chain { .. } => format!("chain of `{element}`; a round an element"),
         CheckedTraversal::Xarray { .. } => format!("xarray of `{element}`; a round a level"),
         CheckedTraversal::Maple { .. } => format!("maple tree of `{element}`; a round a level"),
+        CheckedTraversal::Slab { .. } => {
+            format!(
+                "objects of a slab cache as `{element}`; reads the page structs of all memory, 64 bytes a page"
+            )
+        }
         CheckedTraversal::PerCpu { .. } => format!("per-CPU `{element}`, one round"),
         CheckedTraversal::Query(_) => "the rows of a query".to_owned(),
     }

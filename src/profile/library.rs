@@ -55,6 +55,8 @@ struct LibraryFile {
     #[serde(default)]
     per_cpu: Option<PerCpuArea>,
     #[serde(default)]
+    page_structs: Option<PageStructs>,
+    #[serde(default)]
     symbols: BTreeMap<String, String>,
     #[serde(default)]
     walks: BTreeMap<String, WalkFile>,
@@ -74,6 +76,18 @@ pub struct PerCpuArea {
     pub cpus: String,
     /// How many bits of the mask count.
     pub count: String,
+}
+
+/// Where the array of page structs is.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct PageStructs {
+    /// A pointer to the first.
+    pub base: String,
+    /// How many there are.
+    pub count: String,
+    /// How many memory nodes the machine has.
+    pub nodes: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,6 +123,7 @@ struct WalkFile {
     xarray: Option<XarrayTraversal>,
     maple: Option<MapleTraversal>,
     per_cpu: Option<PerCpuTraversal>,
+    slab: Option<SlabTraversal>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,6 +145,7 @@ struct VariantFile {
     xarray: Option<XarrayTraversal>,
     maple: Option<MapleTraversal>,
     per_cpu: Option<PerCpuTraversal>,
+    slab: Option<SlabTraversal>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -251,6 +267,14 @@ pub struct ArrayTraversal {
     pub count: Option<String>,
 }
 
+/// The objects of a slab cache that are in use (`mm/slub.c`).
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct SlabTraversal {
+    /// The `struct kmem_cache`, or a pointer to it.
+    pub cache: String,
+}
+
 /// A singly linked chain that ends with a null pointer or with its own beginning.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -306,6 +330,8 @@ pub enum Traversal {
     Array(ArrayTraversal),
     /// See [`ChainTraversal`].
     Chain(ChainTraversal),
+    /// See [`SlabTraversal`].
+    Slab(SlabTraversal),
     /// See [`XarrayTraversal`].
     Xarray(XarrayTraversal),
     /// See [`MapleTraversal`].
@@ -379,6 +405,8 @@ pub struct Library {
     pub constants: BTreeMap<String, i64>,
     /// Per-CPU layout.
     pub per_cpu: Option<PerCpuArea>,
+    /// Where the array of page structs is.
+    pub page_structs: Option<PageStructs>,
     /// Types of symbols, for profiles that do not know them.
     pub symbols: BTreeMap<String, String>,
     /// Entities by name.
@@ -406,6 +434,7 @@ impl Library {
         self.constants.extend(parsed.constants);
         self.symbols.extend(parsed.symbols);
         self.per_cpu = parsed.per_cpu.or(self.per_cpu.take());
+        self.page_structs = parsed.page_structs.or(self.page_structs.take());
         for (name, walk) in parsed.walks {
             let walk = convert_walk(file, &name, walk)?;
             self.walks.insert(name, walk);
@@ -444,6 +473,7 @@ macro_rules! traversal_of {
         named.extend($from.tree.map(Traversal::Tree));
         named.extend($from.array.map(Traversal::Array));
         named.extend($from.chain.map(Traversal::Chain));
+        named.extend($from.slab.map(Traversal::Slab));
         named.extend($from.xarray.map(Traversal::Xarray));
         named.extend($from.maple.map(Traversal::Maple));
         named.extend($from.per_cpu.map(Traversal::PerCpu));
@@ -481,7 +511,7 @@ fn convert_walk(file: &str, name: &str, walk: WalkFile) -> Result<Walk, LibraryE
         return Err(problem(
             file,
             &place,
-            "names no traversal (list, hlist, llist, plist, rbtree, tree, array, chain, xarray, radix, maple or per_cpu)",
+            "names no traversal (list, hlist, llist, plist, rbtree, tree, array, chain, xarray, radix, maple, per_cpu or slab)",
         ));
     }
     Ok(Walk {

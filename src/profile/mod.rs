@@ -69,8 +69,8 @@ pub use layout::LayoutProfile;
 pub use library::{
     ArrayTraversal, ChainTraversal, Definition, ExpressionVariant, Function, Iterate,
     LIBRARY_FORMAT, Library, LibraryError, LinkedTraversal, ListTraversal, MapleTraversal,
-    PerCpuArea, PerCpuTraversal, RbtreeTraversal, Traversal, TreeTraversal, Walk, WalkVariant,
-    XarrayTraversal,
+    PageStructs, PerCpuArea, PerCpuTraversal, RbtreeTraversal, SlabTraversal, Traversal,
+    TreeTraversal, Walk, WalkVariant, XarrayTraversal,
 };
 pub use outline::{Outline, Row, Summary, outline};
 pub use preview::Preview;

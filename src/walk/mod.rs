@@ -1,5 +1,5 @@
 //! Kernel containers in the kernel's words: list, hash list, lock-less list, tree by children, red-black tree, array, chain, xarray,
-//! maple tree, per-CPU variable.
+//! maple tree, per-CPU variable, slab cache.
 //!
 //! A walk turns a container's address and layout into its elements' addresses, in the container's order, and hands each to its
 //! sink as early as it knows it. Every walk is bounded, notices cycles, and says how it ended; it never recurses on the stack. Which
@@ -11,6 +11,7 @@ mod list;
 mod maple;
 mod per_cpu;
 mod rbtree;
+mod slab;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -30,6 +31,7 @@ pub use list::List;
 pub use maple::{Maple, MapleLayout, NodeLayout};
 pub use per_cpu::PerCpu;
 pub use rbtree::{Rbtree, RbtreeLayout};
+pub use slab::{Held, SheafLayout, Slab, SlabLayout, SlabMark};
 pub use tree::{Holders, Tree};
 pub use xarray::{Xarray, XarrayLayout};
 

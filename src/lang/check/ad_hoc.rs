@@ -15,7 +15,7 @@ use super::linked::Link;
 use super::scope::{Scope, ScopeSource, typed};
 
 /// Traversals that can be written in a query, each with an example.
-static AD_HOC: [(&str, &str); 12] = [
+static AD_HOC: [(&str, &str); 13] = [
     ("list", "list(struct module.list) from modules"),
     (
         "hlist",
@@ -49,6 +49,7 @@ static AD_HOC: [(&str, &str); 12] = [
         "maple(struct vm_area_struct) from init_task.active_mm.mm_mt",
     ),
     ("percpu", "percpu(runqueues)"),
+    ("slab", "slab('task_struct', struct task_struct)"),
 ];
 
 /// Traversals that can be written in a query, each with an example.
@@ -117,6 +118,11 @@ impl Checker<'_> {
                     },
                     element,
                 )
+            }
+            ("slab", [TraversalArgument::Expression(cache), element]) => {
+                let element = self.type_argument(element, source.span)?;
+                let cache = self.slab_cache(cache, name, scope)?;
+                (self.slab(cache, name.span)?, element)
             }
             ("percpu", [TraversalArgument::Expression(symbol)]) => {
                 let symbol = self.expression(symbol, scope)?;

@@ -13,6 +13,7 @@ mod operator;
 mod query;
 mod scope;
 mod set_operation;
+mod slab;
 mod source;
 mod traversal;
 

@@ -97,6 +97,11 @@ impl Checker<'_> {
                     layout: self.maple_layout(span)?,
                 })
             }
+            Traversal::Slab(slab) => {
+                let cache =
+                    self.library_expression(&format!("{place}.slab.cache"), &slab.cache, &scope)?;
+                self.slab(cache, span)
+            }
             Traversal::PerCpu(per_cpu) => {
                 let symbol = self.library_place(
                     &format!("{place}.per_cpu.symbol"),

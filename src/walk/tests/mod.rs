@@ -7,6 +7,7 @@ mod lists;
 mod nodes;
 mod rbtrees;
 mod sequences;
+mod slabs;
 mod trees;
 
 use std::cell::RefCell;
@@ -35,6 +36,7 @@ enum Container {
     Xarray(Xarray),
     Maple(Maple),
     PerCpu(PerCpu),
+    Slab(Slab),
 }
 
 impl Container {
@@ -49,6 +51,7 @@ impl Container {
             Self::Xarray(xarray) => xarray.walk(reader, space, sink).await,
             Self::Maple(maple) => maple.walk(reader, space, sink).await,
             Self::PerCpu(variable) => variable.walk(reader, space, sink).await,
+            Self::Slab(slab) => slab.walk(reader, space, sink).await,
         }
     }
 }
