@@ -2,28 +2,26 @@
 
 use crate::profile::{Library, LibraryError};
 
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$((
+            concat!("profiles/linux/", $name, ".yaml"),
+            include_str!(concat!("../../profiles/linux/", $name, ".yaml")),
+        )),*]
+    };
+}
+
 /// The shipped files, by their names in the repository.
-const FILES: [(&str, &str); 5] = [
-    (
-        "profiles/linux/kernel.yaml",
-        include_str!("../../profiles/linux/kernel.yaml"),
-    ),
-    (
-        "profiles/linux/tasks.yaml",
-        include_str!("../../profiles/linux/tasks.yaml"),
-    ),
-    (
-        "profiles/linux/files.yaml",
-        include_str!("../../profiles/linux/files.yaml"),
-    ),
-    (
-        "profiles/linux/memory.yaml",
-        include_str!("../../profiles/linux/memory.yaml"),
-    ),
-    (
-        "profiles/linux/modules.yaml",
-        include_str!("../../profiles/linux/modules.yaml"),
-    ),
+const FILES: &[(&str, &str)] = files![
+    "kernel",
+    "tasks",
+    "files",
+    "memory",
+    "modules",
+    "mounts",
+    "log",
+    "resources",
+    "machine",
 ];
 
 /// The shipped walk library.

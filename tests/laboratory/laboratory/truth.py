@@ -164,11 +164,11 @@ def mounts(processes):
     for pid in processes.pids:
         for line in processes.by_pid[pid].get("mountinfo", b"").splitlines():
             left, _, right = line.partition(b" - ")
-            ident, parent, device, root, target, options, *_ = left.split(b" ")
+            ident, parent, device, root, target, options, *optional = left.split(b" ")
             kind, source, super_options = right.split(b" ", 2)
             rows.append({"pid": pid, "id": int(ident), "parent": int(parent), "dev": device.decode(), "root": text(unescaped(root)),
                          "target": text(unescaped(target)), "options": options.decode(), "fstype": text(kind),
-                         "source": text(unescaped(source)), "super_options": text(super_options)})
+                         "source": text(unescaped(source)), "super_options": text(super_options), "propagation": b" ".join(optional).decode()})
     return rows
 
 
@@ -219,10 +219,10 @@ def netdevs(processes):
     return rows
 
 
-def iomem(found):
-    """One row a resource."""
+def resources(raw):
+    """One row a resource of /proc/iomem or /proc/ioports."""
     rows = []
-    for line in found["/proc/iomem"].decode().splitlines():
+    for line in raw.decode().splitlines():
         range_, _, name = line.partition(" : ")
         start, _, end = range_.strip().partition("-")
         rows.append({"start": int(start, 16), "end": int(end, 16), "name": name, "depth": (len(line) - len(line.lstrip())) // 2})
@@ -238,8 +238,9 @@ def kmsg(found):
         if line.startswith(b" ") or len(words) < 4:
             continue
         priority = int(words[0])
+        message = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match.group(1), 16)]), message)
         rows.append({"seq": int(words[1]), "time_us": int(words[2]), "level": priority & 7, "facility": priority >> 3,
-                     "text": text(message)})
+                     "text": text(message), "caller": next((word[7:].decode() for word in words[4:] if word.startswith(b"caller=")), None)})
     return rows
 
 
@@ -251,7 +252,7 @@ def entities(data):
         "tasks": tasks(processes), "threads": threads(processes), "vmas": vmas(processes), "files": files(processes),
         "modules": modules(found), "mounts": mounts(processes), "tcp": inet(processes, ("tcp", "tcp6"), TCP_STATES),
         "udp": inet(processes, ("udp", "udp6"), TCP_STATES), "unix": unix(processes), "netdevs": netdevs(processes),
-        "iomem": iomem(found), "kmsg": kmsg(found),
+        "iomem": resources(found["/proc/iomem"]), "ioports": resources(found["/proc/ioports"]), "kmsg": kmsg(found),
     }, {path: raw for path, raw in found.items() if not re.match(r"/proc/\d+/", path)}
 
 
