@@ -22,6 +22,7 @@ const FILES: &[(&str, &str)] = files![
     "log",
     "resources",
     "machine",
+    "credentials",
 ];
 
 /// The shipped walk library.

@@ -18,6 +18,7 @@ from .kernel_entities import KERNEL_ENTITIES
 from .kernels import Kernel
 from .places import Trouble
 from .target import way
+from .task_entities import TASK_ENTITIES
 
 WOKEN_LIMIT = 3
 NAME_LENGTH = 15
@@ -134,6 +135,7 @@ ENTITIES = [
            ("path",), expected_files),
     Entity("tree", "walk process_tree select pid, ppid, depth", ("pid",), ("ppid", "depth", "position"), expected_tree, ordered=True),
     Entity("process-list", "examples/process-list.nq", ("PID",), ("STAT", "COMMAND", "position"), expected_list, ordered=True),
+    *TASK_ENTITIES,
     *KERNEL_ENTITIES,
 ]
 

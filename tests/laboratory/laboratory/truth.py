@@ -76,6 +76,17 @@ def named(row, key, raw):
     return row
 
 
+def details(fields, status, files):
+    """What else is told of a process: by the names of its stat and status files."""
+    told = {key: b" ".join(status[key]).decode() for key in status}
+    numbers = dict(zip(("tty_nr", "utime", "stime", "priority", "nice", "vsize", "processor", "rt_priority", "policy"),
+                       (int(fields[at]) for at in (4, 11, 12, 15, 16, 20, 36, 37, 38))))
+    limits = [re.split(rb"  +", line)[:3] for line in files.get("limits", b"").splitlines()[1:]]
+    return {**numbers, "status": told, "oom_score_adj": int(files.get("oom_score_adj", b"0")),
+            "environ": text(files.get("environ", b"")), "statm": files.get("statm", b"").decode().split(),
+            "limits": [[word.decode() for word in words] for words in limits]}
+
+
 def tasks(processes):
     """One row a process."""
     rows = []
@@ -97,6 +108,7 @@ def tasks(processes):
         row["cgroup"] = text(files.get("cgroup", b"").rstrip(b"\n"))
         row["children"] = {tid: [int(word) for word in raw.split()] for tid, name, raw in processes.under(pid, "task")
                            if name == "children"}
+        row["details"] = details(fields, status, files)
         row["namespaces"] = {path[3:]: text(raw) for path, raw in files.items() if path.startswith("ns/")}
         rows.append(row)
     return rows
@@ -110,7 +122,9 @@ def threads(processes):
         for tid, name, raw in processes.under(pid, "task"):
             found.setdefault(tid, {})[name] = raw
         for tid, files in sorted(found.items()):
-            row = {"pid": pid, "tid": tid, "state": stat_fields(files["stat"])[0].decode()}
+            row = {"pid": pid, "tid": tid, "state": stat_fields(files["stat"])[0].decode(),
+                   "status": {key: b" ".join(value).decode() for key, value in status_fields(files.get("status", b"")).items()},
+                   "wchan": files.get("wchan", b"").decode(), "stack": files.get("stack", b"").decode().splitlines()}
             rows.append(named(row, "comm", name_of(files["comm"])))
     return rows
 
