@@ -23,6 +23,8 @@ const FILES: &[(&str, &str)] = files![
     "resources",
     "machine",
     "credentials",
+    "interrupts",
+    "allocators",
 ];
 
 /// The shipped walk library.

@@ -55,6 +55,95 @@ def expected_machine(truth):
              "forks": int(stat["processes"]), "cpus": sum(line.startswith("cpu") for line in stat) - 1}]
 
 
+def expected_irqs(truth):
+    """Rows of `irqs`: those that /proc/interrupts shows by number."""
+    rows = []
+    lines = truth.raw("proc_interrupts").decode().splitlines()
+    cpus = len(lines[0].split())
+    for line in lines[1:]:
+        words = line.split()
+        if words[0].rstrip(":").isdigit():
+            hwirq, _, kind = words[cpus + 2].partition("-")
+            rows.append({"irq": int(words[0][:-1]), "total": sum(map(int, words[1:cpus + 1])), "chip": words[cpus + 1],
+                         "hwirq": int(hwirq), "type": kind, "name": " ".join(words[cpus + 3:])})
+    return rows
+
+
+def expected_softirqs(truth):
+    """Rows of `softirqs`."""
+    rows = [line.split() for line in truth.raw("proc_softirqs").decode().splitlines()[1:]]
+    return [{"name": words[0][:-1], "total": sum(map(int, words[1:]))} for words in rows]
+
+
+def expected_cpus(truth):
+    """Rows of `cpus`."""
+    rows = []
+    for part in truth.raw("proc_cpuinfo").decode().strip().split("\n\n"):
+        told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in part.splitlines())}
+        rows.append({"cpu": int(told["processor"]), "vendor": told["vendor_id"], "model_name": told["model name"],
+                     "family": int(told["cpu family"]), "model": int(told["model"]), "stepping": int(told["stepping"]),
+                     "microcode": int(told["microcode"], 0), "cache_size": int(told["cache size"].split()[0]) * 1024,
+                     "online": True})
+    return rows
+
+
+def expected_zones(truth):
+    """Rows of `zones`: numbers of pages of those that have any."""
+    rows, row = [], None
+    for line in truth.raw("proc_zoneinfo").decode().splitlines():
+        words = line.split()
+        if line.startswith("Node"):
+            row = {"node": int(words[1].rstrip(",")), "name": words[3]}
+            rows.append(row)
+        elif words[:2] == ["pages", "free"]:
+            row["free"] = int(words[2])
+        elif words and words[0] in ("min", "low", "high", "spanned", "present", "managed", "start_pfn:"):
+            row.setdefault(words[0].rstrip(":"), int(words[1]))
+    return [row for row in rows if row.get("present")]
+
+
+def expected_free_areas(truth):
+    """Rows of `free_areas`."""
+    lines = [line.replace(",", " ").split() for line in truth.raw("proc_buddyinfo").decode().splitlines()]
+    return [{"node": int(words[1]), "zone": words[3], "order": order, "free": int(count)} for words in lines
+            for order, count in enumerate(words[4:])]
+
+
+def expected_slabs(truth):
+    """Rows of `slabs`, without those that opened and closed files fill while the last files of /proc are read."""
+    rows = [line.split() for line in truth.raw("proc_slabinfo").decode().splitlines()[2:]]
+    return [{"name": words[0], "active": int(words[1]), "total": int(words[2]), "object_size": int(words[3]),
+             "per_slab": int(words[4]), "pages_per_slab": int(words[5]), "slabs": int(words[14])} for words in rows
+            if words[0] not in FILE_CACHES]
+
+
+def expected_swaps(truth):
+    """Rows of `swaps`."""
+    rows = [line.split() for line in truth.raw("proc_swaps").decode().splitlines()[1:]]
+    return [{"path": words[0], "type": words[1], "size": int(words[2]) * 1024, "used": int(words[3]) * 1024,
+             "priority": int(words[4])} for words in rows]
+
+
+def expected_meminfo(truth):
+    """The row of `meminfo`."""
+    told = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in truth.raw("proc_meminfo").decode().splitlines()}
+    return [{column: told[name] for column, name in MEMINFO.items()}]
+
+
+MEMINFO = {
+    "total": "MemTotal", "free": "MemFree", "available": "MemAvailable", "buffers": "Buffers", "cached": "Cached",
+    "active_anon": "Active(anon)", "inactive_anon": "Inactive(anon)", "active_file": "Active(file)",
+    "inactive_file": "Inactive(file)", "unevictable": "Unevictable", "dirty": "Dirty", "writeback": "Writeback",
+    "anonymous": "AnonPages", "mapped": "Mapped", "shared": "Shmem", "slab": "Slab", "slab_reclaimable": "SReclaimable",
+    "kernel_stacks": "KernelStack", "page_tables": "PageTables", "committed": "Committed_AS", "swap_total": "SwapTotal",
+    "swap_free": "SwapFree",
+}
+# Pages that CPUs count, take and give back while the machine stops.
+MOVING = {column: (256 << 10, 256 << 10) for column in MEMINFO if column not in ("total", "swap_total", "swap_free")}
+ZONE_COLUMNS = ("free", "managed", "present", "spanned", "start_pfn", "min", "low", "high")
+FILE_CACHES = ("filp", "dentry")
+SLAB_COLUMNS = ("active", "total", "object_size", "per_slab", "pages_per_slab", "slabs")
+
 KERNEL_ENTITIES = [
     Entity("mounts", mounts_query, ("pid", "id"),
            ("parent", "source", "target", "fstype", "options", "root", "dev", "propagation", "super_options"), expected_mounts),
@@ -69,4 +158,19 @@ KERNEL_ENTITIES = [
     Entity("machine", "walk machine select hostname, banner, cmdline, uptime, load1, load5, load15, processes, boot_time, forks, cpus",
            ("hostname",), ("banner", "cmdline", "uptime", "load1", "load5", "load15", "processes", "boot_time", "forks", "cpus"),
            expected_machine, near={"uptime": (SECOND // 50, 2 * SECOND)}),
+    Entity("irqs", "walk irqs where action != 0 select irq, total, chip, hwirq, type, name", ("irq",),
+           ("total", "chip", "hwirq", "type", "name"), expected_irqs, near={"total": (0, 20)}),
+    Entity("softirqs", "walk softirqs select name, total", ("name",), ("total",), expected_softirqs, near={"total": (0, 2000)}),
+    Entity("cpus", "walk cpus select cpu, online, vendor, model_name, family, model, stepping, microcode, cache_size", ("cpu",),
+           ("online", "vendor", "model_name", "family", "model", "stepping", "microcode", "cache_size"), expected_cpus),
+    Entity("zones", "walk nodes, zones as z where z.present > 0 select z.node as node, z.name as name, "
+           + ", ".join(f"z.{column} as {column}" for column in ZONE_COLUMNS), ("node", "name"), ZONE_COLUMNS, expected_zones,
+           near={"free": (64, 64)}),
+    Entity("free_areas", "walk nodes as n, zones as z, free_areas as f where z.present > 0 select n.node as node, z.name as zone, "
+           "f.order as order, f.free as free", ("node", "zone", "order"), ("free",), expected_free_areas, near={"free": (3, 3)}),
+    Entity("slabs", f"walk slabs where name not in {FILE_CACHES} select name, active, total, object_size, per_slab, pages_per_slab, slabs", ("name",), SLAB_COLUMNS,
+           expected_slabs),
+    Entity("swaps", "walk swaps select path, type, size, used, priority", ("path",), ("type", "size", "used", "priority"),
+           expected_swaps),
+    Entity("meminfo", "walk meminfo select " + ", ".join(MEMINFO), ("total",), tuple(MEMINFO), expected_meminfo, near=MOVING),
 ]
