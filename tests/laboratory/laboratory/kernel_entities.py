@@ -130,6 +130,31 @@ def expected_meminfo(truth):
     return [{column: told[name] for column, name in MEMINFO.items()}]
 
 
+def expected_module_symbols(truth):
+    """Rows of `module_symbols`, in the order of /proc/kallsyms within each module."""
+    rows, counts = [], {}
+    modules = {row["name"] for row in truth.rows("modules")}
+    for line in truth.raw("proc_kallsyms").decode().splitlines():
+        words = line.split()
+        name = words[3][1:-1] if len(words) > 3 else None
+        if name in modules:
+            counts[name] = counts.get(name, -1) + 1
+            rows.append({"module": name, "number": counts[name], "value": int(words[0], 16), "type": words[1].lower(),
+                         "name": words[2]})
+    return rows
+
+
+def expected_module_parameters(truth):
+    """Rows of `module_parameters`: those of loaded modules that /sys shows, but for one that a module shows with a function of its own."""
+    modules = {row["name"] for row in truth.rows("modules")}
+    return [row for row in truth.rows("module_parameters") if row["module"] in modules and row["name"] != "check_copy_up"]
+
+
+def expected_module_sections(truth):
+    """Rows of `module_sections`."""
+    return [{**row, "start": int(row["value"], 16)} for row in truth.rows("module_sections")]
+
+
 MEMINFO = {
     "total": "MemTotal", "free": "MemFree", "available": "MemAvailable", "buffers": "Buffers", "cached": "Cached",
     "active_anon": "Active(anon)", "inactive_anon": "Inactive(anon)", "active_file": "Active(file)",
@@ -173,4 +198,10 @@ KERNEL_ENTITIES = [
     Entity("swaps", "walk swaps select path, type, size, used, priority", ("path",), ("type", "size", "used", "priority"),
            expected_swaps),
     Entity("meminfo", "walk meminfo select " + ", ".join(MEMINFO), ("total",), tuple(MEMINFO), expected_meminfo, near=MOVING),
+    Entity("module_symbols", "walk modules as m, module_symbols of m as s select m.name as module, s.index as number, s.name as name, "
+           "s.value as value, s.type as type", ("module", "number"), ("name", "value", "type"), expected_module_symbols),
+    Entity("module_params", "walk modules as m, module_parameters of m as p where p.mode != '0000' and p.name != 'check_copy_up' select m.name as module, "
+           "p.name as name, p.value as value", ("module", "name"), ("value",), expected_module_parameters),
+    Entity("module_sects", "walk modules as m, module_sections of m as s select m.name as module, s.name as name, s.start as start",
+           ("module", "name"), ("start",), expected_module_sections),
 ]

@@ -129,6 +129,12 @@ def threads(processes):
     return rows
 
 
+def module_files(found, folder):
+    """One row a file of /sys/module/NAME/FOLDER."""
+    matches = ((re.fullmatch(rf"/sys/module/([^/]+)/{folder}/(.+)", path), raw) for path, raw in found.items())
+    return [{"module": match.group(1), "name": match.group(2), "value": text(raw.rstrip(b"\n"))} for match, raw in matches if match]
+
+
 def unescaped(raw):
     """Undoes the octal escapes that seq_file writes for white space."""
     return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match.group(1), 8)]), raw)
@@ -266,8 +272,8 @@ def entities(data):
         "tasks": tasks(processes), "threads": threads(processes), "vmas": vmas(processes), "files": files(processes),
         "modules": modules(found), "mounts": mounts(processes), "tcp": inet(processes, ("tcp", "tcp6"), TCP_STATES),
         "udp": inet(processes, ("udp", "udp6"), TCP_STATES), "unix": unix(processes), "netdevs": netdevs(processes),
-        "iomem": resources(found["/proc/iomem"]), "ioports": resources(found["/proc/ioports"]), "kmsg": kmsg(found),
-    }, {path: raw for path, raw in found.items() if not re.match(r"/proc/\d+/", path)}
+        "iomem": resources(found["/proc/iomem"]), "ioports": resources(found["/proc/ioports"]), "kmsg": kmsg(found), "module_parameters": module_files(found, "parameters"), "module_sections": module_files(found, "sections"),
+    }, {path: raw for path, raw in found.items() if not re.match(r"/proc/\d+/|/sys/module/", path)}
 
 
 def save(data, own_pid, folder):
