@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = files![
     "credentials",
     "interrupts",
     "allocators",
+    "tables",
 ];
 
 /// The shipped walk library.

@@ -17,6 +17,7 @@ from .entity import Entity, text
 from .kernel_entities import KERNEL_ENTITIES
 from .kernels import Kernel
 from .places import Trouble
+from .table_entities import TABLE_ENTITIES
 from .target import way
 from .task_entities import TASK_ENTITIES
 
@@ -137,6 +138,7 @@ ENTITIES = [
     Entity("process-list", "examples/process-list.nq", ("PID",), ("STAT", "COMMAND", "position"), expected_list, ordered=True),
     *TASK_ENTITIES,
     *KERNEL_ENTITIES,
+    *TABLE_ENTITIES,
 ]
 
 
