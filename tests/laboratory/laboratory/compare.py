@@ -146,7 +146,7 @@ def plain(column, cell):
     """A cell as the truth writes it: addresses as numbers, lists as lists, no text and no value alike."""
     if isinstance(cell, str) and cell.startswith("0x") and column == "value":
         return int(cell, 0)
-    if isinstance(cell, str) and column in ("start", "end", "base", "offset", "inode", "size"):
+    if isinstance(cell, str) and column in ("start", "end", "base", "offset", "inode", "size") and cell[:2] == "0x":
         return int(cell, 0)
     if column == "used_by":
         return [name for name in cell.split(",") if name] if isinstance(cell, str) else cell or []

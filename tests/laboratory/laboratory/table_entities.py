@@ -5,6 +5,21 @@ import re
 from .entity import Entity
 
 
+def locks(waiting):
+    """Rows of `locks` or of `lock_waiters`: those of /proc/locks that are held, or wait."""
+    def expected(truth):
+        rows = []
+        for line in truth.raw("proc_locks").decode().splitlines():
+            words = line.split()
+            if (words[1] == "->") == waiting:
+                kind, _, access, pid, file, start, end = words[2:] if waiting else words[1:]
+                device, _, inode = file.rpartition(":")
+                rows.append({"kind": kind, "access": access, "pid": int(pid), "dev": device, "inode": int(inode),
+                             "start": int(start), "end": end})
+        return rows
+    return expected
+
+
 def expected_tty_drivers(truth):
     """Rows of `tty_drivers`, without the devices that /proc/tty/drivers shows before them."""
     rows = []
@@ -91,6 +106,13 @@ SEMAPHORES = {"key": "key", "id": "semid", "count": "nsems", "uid": "uid", "gid"
 QUEUES = {"key": "key", "id": "msqid", "bytes": "cbytes", "messages": "qnum", "uid": "uid", "gid": "gid"}
 
 
+def of_locks(name, sources, waiting):
+    """An entity of file locks."""
+    columns = ("kind", "access", "pid", "dev", "inode", "start", "end")
+    return Entity(name, f"walk {sources} as l select " + ", ".join(f"l.{column} as {column}" for column in columns),
+                  ("inode", "start", "end", "pid"), columns, locks(waiting))
+
+
 def of_ipc(name, file, columns):
     """An entity of System V IPC."""
     compared = (*columns, "perms")
@@ -98,6 +120,8 @@ def of_ipc(name, file, columns):
 
 
 TABLE_ENTITIES = [
+    of_locks("locks", "lock_lists, locks", False),
+    of_locks("lock_waiters", "lock_lists, locks, lock_waiters", True),
     Entity("tty_drivers", "walk tty_drivers select driver, name, major, minor, count", ("driver",), ("name", "major", "minor", "count"),
            expected_tty_drivers),
     Entity("crypto", "walk crypto select name, driver, module, priority", ("driver",), ("name", "module", "priority", "position"),

@@ -94,6 +94,33 @@ def sizes_query(truth):
     return f"walk tasks where mm != 0 and pid != {own_pid(truth)} select pid, vsize, rss"
 
 
+class Stacks(Entity):
+    """A scan of stacks finds more than the kernel's unwinder, but all of that, in its order."""
+
+    def differs(self, column, expected, found):
+        """Whether a function that the unwinder tells is missing or out of order."""
+        left = iter((found or "").split())
+        return not all(function in left for function in expected.split())
+
+
+def expected_stacks(truth):
+    """Rows of `stack`: the functions of each thread's stack but the entry of the system call, which no call leads to, and one whose
+    memory was given away after the start. The process that tells the truth runs, and its threads."""
+    rows = []
+    for row in truth.rows("threads"):
+        functions = [line.split()[1].rpartition("/")[0] for line in row["stack"]]
+        if row["pid"] != own_pid(truth) and functions:
+            rows.append({"pid": row["pid"], "tid": row["tid"], "stack": " ".join(
+                name for name in functions if not name.startswith(("entry_", "ret_from_fork_asm", "devtmpfsd")))})
+    return rows
+
+
+def stacks_query(truth):
+    """Asks for what may be return addresses on the stacks of all threads but those of the process that tells the truth."""
+    return (f"walk tasks as t, threads of t as h, stack of h as s where t.pid > 0 and t.pid != {own_pid(truth)} and s.is_return "
+            "select t.pid as pid, h.tid as tid, join(collect(s.function), ' ') as stack group by t.pid, h.tid")
+
+
 CREDENTIALS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid", "groups", "cap_inheritable", "cap_permitted",
                "cap_effective", "cap_bounding", "cap_ambient", "no_new_privs", "seccomp", "tracer", "oom_score_adj")
 SIGNALS = ("signals_pending", "signals_pending_process", "signals_blocked", "signals_ignored", "signals_caught")
@@ -109,5 +136,6 @@ TASK_ENTITIES = [
     Entity("rlimits", "walk tasks as t, rlimits of t as r select t.pid as pid, r.name as name, r.soft as soft, r.hard as hard",
            ("pid", "name"), ("soft", "hard"), expected_limits),
     of_tasks("namespaces", NUMBERS, expected_namespaces, "where nsproxy != 0"),
+    Stacks("stacks", stacks_query, ("pid", "tid"), ("stack",), expected_stacks),
     Entity("sizes", sizes_query, ("pid",), ("vsize", "rss"), expected_sizes),
 ]
