@@ -53,6 +53,12 @@ def expected_pci_devices(truth):
     return rows
 
 
+def expected_kprobes(truth):
+    """Rows of `kprobes`."""
+    lines = truth.raw("sys_kernel_debug_kprobes_list").decode().splitlines()
+    return [{"base": int(line.split()[0], 16), "symbol": line.split()[2].removesuffix("+0x0")} for line in lines]
+
+
 def late(truth):
     """A time after which only timers expire that do not when the machine stops, in nanoseconds from boot."""
     return int(re.search(rb"now at (\d+)", truth.raw("proc_timer_list")).group(1)) + 5_000_000_000
@@ -129,6 +135,8 @@ TABLE_ENTITIES = [
     Entity("pci_devices", "walk pci_root_buses, pci_buses, pci_devices as d select d.slot as slot, d.vendor as vendor, "
            "d.device as device, d.irq as irq, d.driver as driver", ("slot",), ("vendor", "device", "irq", "driver"),
            expected_pci_devices),
+    Entity("kprobes", "walk kprobe_lists, kprobes as k select k.at as base, k.symbol as symbol", ("base",), ("symbol",),
+           expected_kprobes),
     Entity("hrtimers", lambda truth: "walk hrtimer_cpus as p, hrtimer_clocks as c, hrtimers as h "
            f"where h.self.node.expires > {late(truth)} select p.cpu as cpu, c.clock as clock, h.function as function, "
            "h.self.node.expires as expires", ("cpu", "clock", "expires"), ("function",), expected_hrtimers),
