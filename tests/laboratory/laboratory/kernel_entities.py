@@ -87,6 +87,28 @@ def expected_cpus(truth):
     return rows
 
 
+def expected_cpu_times(truth):
+    """Rows of `cpu_times`: what is counted alike with and without ticks, in nanoseconds."""
+    rows = []
+    for line in truth.raw("proc_stat").decode().splitlines():
+        words = line.split()
+        if words[0].startswith("cpu") and words[0] != "cpu":
+            rows.append({"cpu": int(words[0][3:]), **{name: int(words[at]) * TICK for name, at in CPU_TIMES.items()}})
+    return rows
+
+
+def expected_vm_events(truth):
+    """The sum of `vm_events`."""
+    told = dict(line.split() for line in truth.raw("proc_vmstat").decode().splitlines())
+    return [{"read_kb": int(told["pgpgin"]), "written_kb": int(told["pgpgout"]), "faults": int(told["pgfault"]),
+             "major_faults": int(told["pgmajfault"]), "swapped_in": int(told["pswpin"]), "swapped_out": int(told["pswpout"])}]
+
+
+TICK = 10_000_000
+CPU_TIMES = {"user": 1, "nice": 2, "system": 3, "irq": 6, "softirq": 7, "steal": 8, "guest": 9}
+EVENTS = ("read_kb", "written_kb", "faults", "major_faults", "swapped_in", "swapped_out")
+
+
 def expected_zones(truth):
     """Rows of `zones`: numbers of pages of those that have any."""
     rows, row = [], None
@@ -204,4 +226,8 @@ KERNEL_ENTITIES = [
            "p.name as name, p.value as value", ("module", "name"), ("value",), expected_module_parameters),
     Entity("module_sects", "walk modules as m, module_sections of m as s select m.name as module, s.name as name, s.start as start",
            ("module", "name"), ("start",), expected_module_sections),
+    Entity("cpu_times", "walk cpu_times select cpu, " + ", ".join(f"{name} / 1ns as {name}" for name in CPU_TIMES), ("cpu",),
+           tuple(CPU_TIMES), expected_cpu_times, near={name: (TICK, 200 * TICK) for name in CPU_TIMES}),
+    Entity("vm_events", "walk vm_events select " + ", ".join(f"sum({name}) as {name}" for name in EVENTS), ("read_kb",), EVENTS,
+           expected_vm_events, near={"faults": (0, 2000)}),
 ]
