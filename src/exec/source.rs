@@ -8,7 +8,8 @@ use crate::lang::typed::{CheckedSource, CheckedTraversal, Predictor, Typed};
 use crate::plan::Window;
 use crate::value::{Place, Reason, Value};
 use crate::walk::{
-    Array, Chain, Element, End, Hlist, List, Maple, PerCpu, Rbtree, Slab, SlabLayout, Tree, Xarray,
+    Array, Branches, Chain, Element, End, Hlist, List, Maple, PerCpu, Rbtree, Ring, Slab, SlabLayout,
+    Tree, Xarray,
 };
 use crate::wave::{Borrowed, Expectation, Reader};
 
@@ -210,6 +211,40 @@ async fn run_traversal(
             }
             .walk(reader, space, sink)
             .await
+        }
+        CheckedTraversal::Ring {
+            base,
+            length,
+            size,
+            first,
+            last,
+        } => {
+            let number_of = async |typed: &Typed| {
+                number(attempt::value(context, typed, environment, reader).await)
+            };
+            Ring {
+                base: at(base).await?,
+                length: number_of(length).await?,
+                size: *size,
+                first: number_of(first).await?,
+                last: number_of(last).await?,
+            }
+            .walk(sink)
+            .await
+        }
+        CheckedTraversal::Branches {
+            first,
+            child,
+            sibling,
+        } => {
+            let first = number(attempt::value(context, first, environment, reader).await)?;
+            let tree = Branches {
+                first: VirtAddr::new(first),
+                child: *child,
+                sibling: *sibling,
+            };
+            let tell = teller(context, reader, windows);
+            tree.walk(reader, space, tell, sink).await
         }
         CheckedTraversal::Xarray { root, layout } => {
             Xarray {

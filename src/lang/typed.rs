@@ -312,6 +312,28 @@ pub enum CheckedTraversal {
         /// Offset of the pointer to the next.
         next: u64,
     },
+    /// See [`crate::walk::Ring`].
+    Ring {
+        /// Place of the first entry.
+        base: Typed,
+        /// How many there are.
+        length: Typed,
+        /// Bytes of one.
+        size: u64,
+        /// Number of the oldest.
+        first: Typed,
+        /// Number of the newest.
+        last: Typed,
+    },
+    /// See [`crate::walk::Branches`].
+    Branches {
+        /// Pointer to the first element.
+        first: Typed,
+        /// Offset of the pointer to the first child.
+        child: u64,
+        /// Offset of the pointer to the next sibling.
+        sibling: u64,
+    },
     /// See [`crate::walk::Xarray`].
     Xarray {
         /// Place of the root.
@@ -502,7 +524,16 @@ impl CheckedSource {
             | CheckedTraversal::Xarray { root, .. }
             | CheckedTraversal::Maple { root, .. } => expressions.push(root),
             CheckedTraversal::Array { base, count, .. } => expressions.extend([base, count]),
-            CheckedTraversal::Chain { first, .. } => expressions.push(first),
+            CheckedTraversal::Chain { first, .. } | CheckedTraversal::Branches { first, .. } => {
+                expressions.push(first);
+            }
+            CheckedTraversal::Ring {
+                base,
+                length,
+                first,
+                last,
+                ..
+            } => expressions.extend([base, length, first, last]),
             CheckedTraversal::PerCpu {
                 symbol,
                 offsets,

@@ -147,6 +147,10 @@ fn traversal(source: &CheckedSource) -> String {
         CheckedTraversal::Tree { .. } => format!("tree of `{element}`, all subtrees together"),
         CheckedTraversal::Array { .. } => format!("array of `{element}`, one round"),
         CheckedTraversal::Chain { .. } => format!("chain of `{element}`; a round an element"),
+        CheckedTraversal::Ring { .. } => format!("ring of `{element}`, one round"),
+        CheckedTraversal::Branches { .. } => {
+            format!("tree of `{element}` by pointers; a round a sibling, all branches together")
+        }
         CheckedTraversal::Xarray { .. } => format!("xarray of `{element}`; a round a level"),
         CheckedTraversal::Maple { .. } => format!("maple tree of `{element}`; a round a level"),
         CheckedTraversal::Slab { .. } => {

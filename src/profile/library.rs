@@ -98,6 +98,8 @@ struct WalkFile {
     #[serde(default)]
     of: Option<String>,
     #[serde(default)]
+    owners: BTreeMap<String, String>,
+    #[serde(default)]
     root: Option<String>,
     #[serde(default)]
     last: Option<String>,
@@ -120,6 +122,8 @@ struct WalkFile {
     rbtree: Option<RbtreeTraversal>,
     radix: Option<XarrayTraversal>,
     chain: Option<ChainTraversal>,
+    ring: Option<RingTraversal>,
+    branches: Option<BranchesTraversal>,
     xarray: Option<XarrayTraversal>,
     maple: Option<MapleTraversal>,
     per_cpu: Option<PerCpuTraversal>,
@@ -142,6 +146,8 @@ struct VariantFile {
     rbtree: Option<RbtreeTraversal>,
     radix: Option<XarrayTraversal>,
     chain: Option<ChainTraversal>,
+    ring: Option<RingTraversal>,
+    branches: Option<BranchesTraversal>,
     xarray: Option<XarrayTraversal>,
     maple: Option<MapleTraversal>,
     per_cpu: Option<PerCpuTraversal>,
@@ -285,6 +291,32 @@ pub struct ChainTraversal {
     pub next: String,
 }
 
+/// A window of numbers over an array whose entries are used again and again: number N is entry N modulo the length.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct RingTraversal {
+    /// The array, or a pointer to its first entry.
+    pub base: String,
+    /// How many entries it has: a power of 2.
+    pub length: String,
+    /// The number of the oldest entry.
+    pub first: String,
+    /// The number of the newest entry, itself included.
+    pub last: String,
+}
+
+/// A tree by pointers (`struct resource`), depth first: to the first child, and from child to child.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct BranchesTraversal {
+    /// A pointer to the first element.
+    pub first: String,
+    /// The element's member that points to its first child.
+    pub child: String,
+    /// The element's member that points to its next sibling.
+    pub sibling: String,
+}
+
 /// An xarray, radix tree or IDR (`include/linux/xarray.h`).
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -332,6 +364,10 @@ pub enum Traversal {
     Chain(ChainTraversal),
     /// See [`SlabTraversal`].
     Slab(SlabTraversal),
+    /// See [`RingTraversal`].
+    Ring(RingTraversal),
+    /// See [`BranchesTraversal`].
+    Branches(BranchesTraversal),
     /// See [`XarrayTraversal`].
     Xarray(XarrayTraversal),
     /// See [`MapleTraversal`].
@@ -362,6 +398,8 @@ pub struct Walk {
     pub element: String,
     /// The type of the object that owns the container, for walks of something.
     pub of: Option<String>,
+    /// Other types that have such an owner, with the expression that leads to it: a task has a mount namespace.
+    pub owners: BTreeMap<String, String>,
     /// An expression, seen from the owner or root: one more element behind those of the container, where it is not null.
     pub last: Option<String>,
     /// Walks and strategies that prefetch: `both_ends`, or `WALK.COLUMN`, a pointer to an element.
@@ -474,6 +512,8 @@ macro_rules! traversal_of {
         named.extend($from.array.map(Traversal::Array));
         named.extend($from.chain.map(Traversal::Chain));
         named.extend($from.slab.map(Traversal::Slab));
+        named.extend($from.ring.map(Traversal::Ring));
+        named.extend($from.branches.map(Traversal::Branches));
         named.extend($from.xarray.map(Traversal::Xarray));
         named.extend($from.maple.map(Traversal::Maple));
         named.extend($from.per_cpu.map(Traversal::PerCpu));
@@ -511,7 +551,7 @@ fn convert_walk(file: &str, name: &str, walk: WalkFile) -> Result<Walk, LibraryE
         return Err(problem(
             file,
             &place,
-            "names no traversal (list, hlist, llist, plist, rbtree, tree, array, chain, xarray, radix, maple, per_cpu or slab)",
+            "names no traversal (list, hlist, llist, plist, rbtree, tree, branches, array, ring, chain, xarray, radix, maple, per_cpu or slab)",
         ));
     }
     Ok(Walk {
@@ -519,6 +559,7 @@ fn convert_walk(file: &str, name: &str, walk: WalkFile) -> Result<Walk, LibraryE
         doc: walk.doc,
         element: walk.element,
         of: walk.of,
+        owners: walk.owners,
         last: walk.last,
         predict: walk.predict,
         select: walk.select,

@@ -67,10 +67,10 @@ pub use examine::{Examination, Finding, Gravity, examine};
 pub use header::{Architecture, ByteOrder, Constants, FORMAT, Header, Kind, Origin, PercpuBase};
 pub use layout::LayoutProfile;
 pub use library::{
-    ArrayTraversal, ChainTraversal, Definition, ExpressionVariant, Function, Iterate,
-    LIBRARY_FORMAT, Library, LibraryError, LinkedTraversal, ListTraversal, MapleTraversal,
-    PageStructs, PerCpuArea, PerCpuTraversal, RbtreeTraversal, SlabTraversal, Traversal,
-    TreeTraversal, Walk, WalkVariant, XarrayTraversal,
+    ArrayTraversal, BranchesTraversal, ChainTraversal, Definition, ExpressionVariant, Function,
+    Iterate, LIBRARY_FORMAT, Library, LibraryError, LinkedTraversal, ListTraversal, MapleTraversal,
+    PageStructs, PerCpuArea, PerCpuTraversal, RbtreeTraversal, RingTraversal, SlabTraversal, Traversal, TreeTraversal, Walk,
+    WalkVariant, XarrayTraversal,
 };
 pub use outline::{Outline, Row, Summary, outline};
 pub use preview::Preview;

@@ -20,6 +20,14 @@ const FILES: &[(&str, &str)] = &shipped! {
     "memory"
     "modules"
     "time"
+    "mounts"
+    "log"
+    "resources"
+    "machine"
+    "credentials"
+    "interrupts"
+    "allocators"
+    "tables"
 };
 
 /// The shipped walk library.

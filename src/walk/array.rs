@@ -1,4 +1,4 @@
-//! Arrays of elements or of pointers to them, and chains of elements linked by a single pointer.
+//! Arrays of elements or of pointers to them, rings, and chains of elements linked by a single pointer.
 
 use std::ops::ControlFlow;
 
@@ -92,6 +92,51 @@ impl Array {
                 }
             }
             index += here;
+        }
+        End::Complete
+    }
+}
+
+/// A window of numbers over an array whose entries are used again and again: number N is entry N modulo the length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// Its first entry.
+    pub base: VirtAddr,
+    /// How many entries: a power of 2.
+    pub length: u64,
+    /// Bytes of an entry.
+    pub size: u64,
+    /// The number of the oldest entry.
+    pub first: u64,
+    /// The number of the newest entry, itself included.
+    pub last: u64,
+}
+
+impl Ring {
+    /// Hands over the entries from the oldest to the newest, with their numbers as index.
+    pub async fn walk(&self, sink: &mut impl Sink) -> End {
+        let wrong = |what| {
+            End::Stopped(Problem::BadNode {
+                at: self.base,
+                what,
+            })
+        };
+        if !self.length.is_power_of_two() || self.length > MOST_ELEMENTS as u64 {
+            return wrong("a ring whose length is no power of 2");
+        }
+        let newer = self.last.wrapping_sub(self.first);
+        if newer >= self.length {
+            return wrong("a ring with more entries than it has room for");
+        }
+        for number in 0..=newer {
+            let number = self.first.wrapping_add(number);
+            let offset = (number & (self.length - 1)).checked_mul(self.size);
+            let Some(address) = offset.and_then(|offset| self.base.checked_add(offset)) else {
+                return wrong("a ring that passes the end of the address space");
+            };
+            if let ControlFlow::Break(()) = sink(Element::new(address, number)).await {
+                return End::Enough;
+            }
         }
         End::Complete
     }

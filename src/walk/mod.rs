@@ -1,11 +1,12 @@
-//! Kernel containers in the kernel's words: list, hash list, lock-less list, tree by children, red-black tree, array, chain, xarray,
-//! maple tree, per-CPU variable, slab cache.
+//! Kernel containers in the kernel's words: list, hash list, lock-less list, tree by children or by pointers, red-black tree, array,
+//! ring, chain, xarray, maple tree, per-CPU variable, slab cache.
 //!
 //! A walk turns a container's address and layout into its elements' addresses, in the container's order, and hands each to its
 //! sink as early as it knows it. Every walk is bounded, notices cycles, and says how it ended; it never recurses on the stack. Which
 //! container of which struct is walked comes from outside: no kernel type is named here except those of the containers themselves.
 
 mod array;
+mod branches;
 mod hlist;
 mod list;
 mod maple;
@@ -25,7 +26,8 @@ use std::rc::Rc;
 use crate::addr::VirtAddr;
 use crate::wave::Unreadable;
 
-pub use array::{Array, Chain, Entries};
+pub use array::{Array, Chain, Entries, Ring};
+pub use branches::Branches;
 pub use hlist::{Hlist, HlistKind};
 pub use list::List;
 pub use maple::{Maple, MapleLayout, NodeLayout};

@@ -239,8 +239,8 @@ impl Checker<'_> {
             let ty = self.library_type(of, name.span)?;
             let given = source.owner.as_ref().or(source.root.as_ref());
             let owner = match given {
-                Some(owner) => self.given_owner(owner, &ty, &name.text, scope)?,
-                None => self.implied_owner(&ty, name, scope)?,
+                Some(owner) => self.given_owner(owner, &ty, &name.text, walk, scope)?,
+                None => self.implied_owner(&ty, name, walk, variant, scope)?,
             };
             return Some((Some(owner.clone()), Some(owner)));
         }
@@ -308,11 +308,26 @@ impl Checker<'_> {
         None
     }
 
+    /// The owner that an object of another type has.
+    fn owner_by(&mut self, path: &str, from: Typed, name: &str, walk: &Walk) -> Option<Typed> {
+        let scope = Scope {
+            self_place: Some(from),
+            ..Scope::default()
+        };
+        let place = format!("{}: walks.{name}.owners", walk.file);
+        let owner = self.library_place(&place, path, &scope)?;
+        Some(
+            self.as_struct(owner)?
+                .map_or_else(|value| value, |(place, _)| place),
+        )
+    }
+
     fn given_owner(
         &mut self,
         owner: &Expression,
         ty: &Type,
-        walk: &str,
+        name: &str,
+        walk: &Walk,
         scope: &Scope<'_>,
     ) -> Option<Typed> {
         let span = owner.span;
@@ -320,10 +335,16 @@ impl Checker<'_> {
         let kind = owner.kind.to_string();
         match self.as_struct(owner)? {
             Ok((place, aggregate)) if aggregate.as_type() == *ty => Some(place),
+            Ok((place, aggregate))
+                if walk.owners.contains_key(&aggregate.as_type().to_string()) =>
+            {
+                let path = &walk.owners[&aggregate.as_type().to_string()];
+                self.owner_by(path, place, name, walk)
+            }
             _ => {
                 self.error(
                     span,
-                    format!("`{walk}` is a walk of a `{ty}`, and this is `{kind}`"),
+                    format!("`{name}` is a walk of a `{ty}`, and this is `{kind}`"),
                     "",
                 );
                 None
@@ -331,12 +352,32 @@ impl Checker<'_> {
         }
     }
 
-    fn implied_owner(&mut self, ty: &Type, name: &Name, scope: &Scope<'_>) -> Option<Typed> {
-        let found = scope
-            .all_sources()
-            .find(|source| source.source.element == *ty);
-        if let Some(source) = found {
-            return Some(element_of(source, name.span));
+    /// The owner of a walk that nothing is said of: the nearest source that can be one, else the root that the walk declares.
+    fn implied_owner(
+        &mut self,
+        ty: &Type,
+        name: &Name,
+        walk: &Walk,
+        variant: &WalkVariant,
+        scope: &Scope<'_>,
+    ) -> Option<Typed> {
+        for source in scope.all_sources() {
+            let element = &source.source.element;
+            if element == ty {
+                return Some(element_of(source, name.span));
+            }
+            if let Some(path) = walk.owners.get(&element.to_string()) {
+                let owner = element_of(source, name.span);
+                return self.owner_by(path, owner, &name.text, walk);
+            }
+        }
+        if let Some(root) = &variant.root {
+            let place = format!("{}: walks.{}.root", walk.file, name.text);
+            let root = self.library_place(&place, root, &Scope::default())?;
+            return Some(
+                self.as_struct(root)?
+                    .map_or_else(|value| value, |(place, _)| place),
+            );
         }
         let walks = self.catalog.library.walks.iter();
         let giver = walks

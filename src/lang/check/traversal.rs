@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use crate::lang::ast::{Expression, ExpressionKind, Name, Source, SourceKind, Span};
 use crate::lang::typed::{CheckedSource, CheckedTraversal, Node, Typed};
-use crate::profile::{LinkedTraversal, Member, RbtreeTraversal, Traversal, TreeTraversal, Type};
+use crate::profile::{
+    LinkedTraversal, Member, RbtreeTraversal, RingTraversal, Traversal, TreeTraversal, Type,
+};
 use crate::value::{Value, ValueType};
 use crate::walk::{Entries, MapleLayout, NodeLayout, XarrayLayout};
 
@@ -79,6 +81,15 @@ impl Checker<'_> {
                 let next = self.link(element, &chain.next, span)?.offset;
                 Some(CheckedTraversal::Chain { first, next })
             }
+            Traversal::Ring(ring) => self.library_ring(ring, place, &scope, span),
+            Traversal::Branches(tree) => {
+                let place = format!("{place}.branches.first");
+                Some(CheckedTraversal::Branches {
+                    first: self.library_expression(&place, &tree.first, &scope)?,
+                    child: self.link(element, &tree.child, span)?.offset,
+                    sibling: self.link(element, &tree.sibling, span)?.offset,
+                })
+            }
             Traversal::Xarray(xarray) | Traversal::Radix(xarray) => {
                 let name = match traversal {
                     Traversal::Radix(_) => "radix",
@@ -109,6 +120,40 @@ impl Checker<'_> {
                     &scope,
                 )?;
                 self.per_cpu(symbol, span)
+            }
+        }
+    }
+
+    /// A ring of entries that lie side by side.
+    fn library_ring(
+        &mut self,
+        ring: &RingTraversal,
+        place: &str,
+        scope: &Scope<'_>,
+        span: Span,
+    ) -> Option<CheckedTraversal> {
+        let mut part = |name: &str, text: &str| {
+            self.library_expression(&format!("{place}.ring.{name}"), text, scope)
+        };
+        let base = part("base", &ring.base)?;
+        let length = part("length", &ring.length)?;
+        let first = part("first", &ring.first)?;
+        let last = part("last", &ring.last)?;
+        match self.array(base, Some(length), span)?.0 {
+            CheckedTraversal::Array {
+                base,
+                count: length,
+                entries: Entries::Embedded(size),
+            } => Some(CheckedTraversal::Ring {
+                base,
+                length,
+                size,
+                first,
+                last,
+            }),
+            _ => {
+                self.error(span, "a ring of pointers cannot be walked", "");
+                None
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Every container, built here from the kernel's headers and not from the walkers' code: honest ones with random contents, then
 //! hostile ones.
 
+mod branches;
 mod gaslight;
 mod hlists;
 mod lists;
@@ -32,6 +33,8 @@ enum Container {
     Rbtree(Rbtree),
     Array(Array),
     Chain(Chain),
+    Ring(Ring),
+    Branches(Branches),
     Tree(Tree),
     Xarray(Xarray),
     Maple(Maple),
@@ -47,6 +50,8 @@ impl Container {
             Self::Rbtree(tree) => tree.walk(reader, space, |_| {}, sink).await,
             Self::Array(array) => array.walk(reader, space, sink).await,
             Self::Chain(chain) => chain.walk(reader, space, sink).await,
+            Self::Ring(ring) => ring.walk(sink).await,
+            Self::Branches(tree) => tree.walk(reader, space, |_| {}, sink).await,
             Self::Tree(tree) => tree.walk(reader, space, |_| {}, sink).await,
             Self::Xarray(xarray) => xarray.walk(reader, space, sink).await,
             Self::Maple(maple) => maple.walk(reader, space, sink).await,

@@ -240,3 +240,37 @@ fn a_mask_or_an_offset_that_cannot_be_read_is_said() {
     assert!(matches!(walked.end, End::Stopped(Problem::Unreadable(_))));
     assert_eq!(walked.elements.len(), 8);
 }
+
+fn ring(length: u64, first: u64, last: u64) -> Container {
+    Container::Ring(Ring {
+        base: direct(BASE),
+        length,
+        size: 24,
+        first,
+        last,
+    })
+}
+
+#[test]
+fn a_ring_is_walked_from_its_oldest_number_to_its_newest() {
+    for first in [0, 3, 0xffff_ffff_ffff_fffe] {
+        let walked = walk(ring(8, first, first.wrapping_add(5)), &SparseMemory::new());
+        let expected: Vec<_> = (0..6)
+            .map(|step| first.wrapping_add(step))
+            .map(|number| (number, DIRECT + BASE + number % 8 * 24))
+            .collect();
+        assert_eq!(walked.keyed(), expected);
+        assert_eq!((walked.end, walked.cost.reads), (End::Complete, 0));
+    }
+}
+
+#[test]
+fn a_ring_that_holds_more_than_it_has_room_for_is_refused() {
+    for (length, first, last) in [(8, 0, 8), (8, 5, 4), (0, 0, 0), (7, 0, 1), (1 << 40, 0, 1)] {
+        let walked = walk(ring(length, first, last), &SparseMemory::new());
+        assert!(matches!(walked.end, End::Stopped(Problem::BadNode { .. })));
+        assert_eq!(walked.elements, vec![]);
+    }
+    let walked = walk(ring(8, 2, 9), &SparseMemory::new());
+    assert_eq!((walked.elements.len(), walked.end), (8, End::Complete));
+}

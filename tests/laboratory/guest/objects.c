@@ -160,6 +160,8 @@ int main(int count, char **words)
     make_files();
     make_sockets();
     make_mappings();
+    make_credentials();
+    make_kernel_objects();
     make_sleepers(number("LAB_TASKS"));
     spawn("truth", truth, &stop);
     for (;;)

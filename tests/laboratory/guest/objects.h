@@ -43,6 +43,12 @@ void make_sockets(void);
 void make_mappings(void);
 void map_everything(void *unused);
 
+/* credentials.c: capabilities, groups, filters, signals, limits, scheduling, terminals. */
+void make_credentials(void);
+
+/* kernel.c: locks, IPC, BPF, probes, swap, timers. */
+void make_kernel_objects(void);
+
 /*
  * truth.c: tells the host what /proc says, then stops the machine if `stop`. With `freeze`, nothing else runs from the
  * telling to the stop. Never returns.

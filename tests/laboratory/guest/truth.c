@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -26,6 +27,7 @@
 #include <sys/io.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -221,12 +223,14 @@ static void put_thread(const char *folder)
     put_file(in(folder, "comm"));
     put_file(in(folder, "children"));
     put_changing_file(in(folder, "status"));
+    put_changing_file(in(folder, "wchan"));
+    put_changing_file(in(folder, "stack"));
 }
 
 static void put_process(const char *folder)
 {
     static const char *const links[] = {
-        "exe", "cwd", "root", "ns/mnt", "ns/net", "ns/pid", "ns/uts", "ns/user", "ns/ipc", "ns/cgroup",
+        "exe", "cwd", "root", "ns/mnt", "ns/net", "ns/pid", "ns/uts", "ns/user", "ns/ipc", "ns/cgroup", "ns/time",
     };
     put_stat(in(folder, "stat"));
     put_file(in(folder, "comm"));
@@ -234,6 +238,10 @@ static void put_process(const char *folder)
     put_file(in(folder, "cmdline"));
     put_file(in(folder, "cgroup"));
     put_file(in(folder, "maps"));
+    put_file(in(folder, "limits"));
+    put_file(in(folder, "environ"));
+    put_file(in(folder, "oom_score_adj"));
+    put_changing_file(in(folder, "statm"));
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
         put_link(in(folder, links[i]));
     char path[400];
@@ -245,11 +253,30 @@ static void put_process(const char *folder)
     each(path, put_thread);
 }
 
-/* A process in its own mount or network namespace speaks for that namespace. */
+/* The mounts of a process, where no process with the same namespace and root has spoken before. */
+static void put_mounts(const char *folder)
+{
+    static char seen[64][320];
+    static size_t count;
+    char place[320] = "";
+    if (strcmp(folder, "/proc/1") == 0)
+        count = 0;
+    ssize_t length = readlink(in(folder, "ns/mnt"), place, 32);
+    if (length < 0 || readlink(in(folder, "root"), place + length, sizeof place - 1 - length) < 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(seen[i], place) == 0)
+            return;
+    if (count < 64)
+        strcpy(seen[count++], place);
+    put_file(in(folder, "mountinfo"));
+}
+
+/* A process in its own network namespace speaks for that namespace. */
 static void put_namespace(const char *folder)
 {
     static const char *const tables[] = {
-        "mountinfo", "net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/unix", "net/dev", "net/netlink",
+        "net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/unix", "net/dev", "net/netlink",
         "net/packet", "net/raw", "net/route", "net/if_inet6", "net/arp",
     };
     static char seen[64][32];
@@ -271,18 +298,113 @@ static void put_namespace(const char *folder)
 static void put_pass(void)
 {
     each("/proc", put_process);
+    each("/proc", put_mounts);
     each("/proc", put_namespace);
     put_file("/proc/modules");
+}
+
+/* All files of a folder, such as the parameters of a module. */
+static void put_folder(const char *folder)
+{
+    struct dirent **entries;
+    int count = scandir(folder, &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        if (entries[i]->d_type == DT_REG)
+            put_changing_file(in(folder, entries[i]->d_name));
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+}
+
+static void put_module_folders(void)
+{
+    struct dirent **entries;
+    int count = scandir("/sys/module", &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        char path[600];
+        snprintf(path, sizeof path, "/sys/module/%s/parameters", entries[i]->d_name);
+        put_folder(path);
+        snprintf(path, sizeof path, "/sys/module/%s/sections", entries[i]->d_name);
+        put_folder(path);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+}
+
+static int bpf(int command, union bpf_attr *attributes)
+{
+    return syscall(SYS_bpf, command, attributes, sizeof *attributes);
+}
+
+/* A line for each BPF program: number, type, tag, name. And for each map: number, type, key, value, entries, name. */
+static void put_bpf(void)
+{
+    char *lines = malloc(1 << 16);
+    size_t length = 0;
+    for (union bpf_attr next = {.start_id = 0}; bpf(BPF_PROG_GET_NEXT_ID, &next) == 0; next.start_id = next.next_id) {
+        struct bpf_prog_info info = {0};
+        union bpf_attr open = {.prog_id = next.next_id};
+        int fd = bpf(BPF_PROG_GET_FD_BY_ID, &open);
+        union bpf_attr ask = {.info = {.bpf_fd = fd, .info_len = sizeof info, .info = (uintptr_t)&info}};
+        if (fd < 0 || bpf(BPF_OBJ_GET_INFO_BY_FD, &ask) != 0)
+            continue;
+        length += sprintf(lines + length, "%u %u ", info.id, info.type);
+        for (int i = 0; i < BPF_TAG_SIZE; i++)
+            length += sprintf(lines + length, "%02x", info.tag[i]);
+        length += sprintf(lines + length, " %s\n", info.name);
+        close(fd);
+    }
+    put_record('F', "/bpf/programs", lines, length);
+    length = 0;
+    for (union bpf_attr next = {.start_id = 0}; bpf(BPF_MAP_GET_NEXT_ID, &next) == 0; next.start_id = next.next_id) {
+        struct bpf_map_info info = {0};
+        union bpf_attr open = {.map_id = next.next_id};
+        int fd = bpf(BPF_MAP_GET_FD_BY_ID, &open);
+        union bpf_attr ask = {.info = {.bpf_fd = fd, .info_len = sizeof info, .info = (uintptr_t)&info}};
+        if (fd < 0 || bpf(BPF_OBJ_GET_INFO_BY_FD, &ask) != 0)
+            continue;
+        length += sprintf(lines + length, "%u %u %u %u %u %s\n", info.id, info.type, info.key_size, info.value_size,
+                          info.max_entries, info.name);
+        close(fd);
+    }
+    put_record('F', "/bpf/maps", lines, length);
+    free(lines);
 }
 
 /* What describes the machine as a whole; read once, before the tasks. */
 static void put_machine(void)
 {
     static const char *const files[] = {
-        "/proc/version", "/proc/cmdline", "/proc/uptime", "/proc/meminfo", "/proc/iomem", "/proc/ioports", "/proc/interrupts",
-        "/proc/slabinfo", "/proc/vmallocinfo", "/proc/filesystems", "/proc/cgroups", "/proc/stat", "/proc/loadavg",
-        "/proc/locks", "/proc/swaps", "/proc/cpuinfo", "/proc/devices", "/proc/kallsyms", "/proc/sysvipc/shm", "/proc/config.gz",
-        "/proc/timer_list", "/proc/zoneinfo", "/proc/buddyinfo", "/proc/sys/kernel/random/boot_id",
+        "/proc/version", "/proc/cmdline", "/proc/iomem", "/proc/ioports", "/proc/filesystems", "/proc/cgroups", "/proc/cpuinfo",
+        "/proc/devices", "/proc/kallsyms", "/proc/config.gz", "/proc/crypto", "/proc/tty/drivers", "/proc/bus/pci/devices",
+        "/proc/partitions", "/proc/misc", "/proc/consoles", "/proc/keys", "/proc/swaps", "/proc/sys/kernel/random/boot_id",
+        "/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg", "/sys/devices/system/cpu/online",
+        "/sys/devices/system/cpu/possible", "/sys/devices/system/cpu/present", "/sys/kernel/debug/kprobes/list",
+        "/sys/kernel/debug/tracing/enabled_functions",
+        "/proc/locks",
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        put_changing_file(files[i]);
+    put_module_folders();
+    put_bpf();
+}
+
+/* What must rest as soon as nothing else runs. */
+static void put_rest(void)
+{
+    put_file("/proc/slabinfo");
+    put_file("/proc/vmallocinfo");
+    put_file("/proc/buddyinfo");
+}
+
+/* Counters and times that never rest: read last, so that they are as near as they can be. */
+static void put_counters(void)
+{
+    static const char *const files[] = {
+        "/proc/zoneinfo", "/proc/vmstat", "/proc/meminfo", "/proc/timer_list", "/proc/loadavg", "/proc/softirqs", "/proc/stat",
+        "/proc/interrupts", "/proc/uptime",
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         put_changing_file(files[i]);
@@ -387,7 +509,8 @@ void tell_truth(int stop, int freeze)
     if (freeze && stop)
         stop_others();
     header->passes = until_settled(put_pass);
-    header->settled = header->passes > 0 && until_settled(put_states) > 0;
+    header->settled = header->passes > 0 && until_settled(put_rest) > 0 && until_settled(put_states) > 0;
+    put_counters();
     header->length = used;
     header->ready = 1;
     if (!freeze)

@@ -13,29 +13,17 @@ import json
 import pathlib
 import re
 
+from .entity import Entity, text
+from .kernel_entities import KERNEL_ENTITIES
 from .kernels import Kernel
-from .places import REPOSITORY, Trouble
+from .places import Trouble
+from .table_entities import TABLE_ENTITIES
 from .target import way
+from .task_entities import TASK_ENTITIES
 
 WOKEN_LIMIT = 3
 NAME_LENGTH = 15
 SHOWN = 12
-
-
-@dataclasses.dataclass
-class Entity:
-    """A query (or the path of an example), and the truth that it must equal; the order of rows too if `ordered`."""
-
-    name: str
-    query: str
-    key: tuple
-    columns: tuple
-    expected: object
-    ordered: bool = False
-
-    def words(self):
-        """What nettlp-q is asked with."""
-        return ["-f", str(REPOSITORY / self.query)] if self.query.endswith(".nq") else ["-e", self.query]
 
 
 @dataclasses.dataclass
@@ -62,14 +50,14 @@ class Truth:
         self.folder = folder
         self.kernel_threads = {row["pid"] for row in self.rows("tasks") if row["kthread"]}
 
+    def raw(self, name):
+        """The bytes of truth/raw/NAME, empty where the kernel has no such file."""
+        path = self.folder / "truth/raw" / name
+        return path.read_bytes() if path.exists() else b""
+
     def rows(self, entity):
         """The rows of truth/ENTITY.json."""
         return json.loads((self.folder / "truth" / f"{entity}.json").read_text())
-
-
-def text(raw):
-    """Bytes as nettlp-q writes them in JSON: what is not UTF-8 becomes `\\xNN`."""
-    return raw.decode("utf-8", errors="backslashreplace")
 
 
 def task_names(row, kthread):
@@ -148,12 +136,17 @@ ENTITIES = [
            ("path",), expected_files),
     Entity("tree", "walk process_tree select pid, ppid, depth", ("pid",), ("ppid", "depth", "position"), expected_tree, ordered=True),
     Entity("process-list", "examples/process-list.nq", ("PID",), ("STAT", "COMMAND", "position"), expected_list, ordered=True),
+    *TASK_ENTITIES,
+    *KERNEL_ENTITIES,
+    *TABLE_ENTITIES,
 ]
 
 
 def plain(column, cell):
     """A cell as the truth writes it: addresses as numbers, lists as lists, no text and no value alike."""
-    if isinstance(cell, str) and column in ("start", "end", "base", "offset", "inode", "size"):
+    if isinstance(cell, str) and cell.startswith("0x") and column == "value":
+        return int(cell, 0)
+    if isinstance(cell, str) and column in ("start", "end", "base", "offset", "inode", "size") and cell[:2] == "0x":
         return int(cell, 0)
     if column == "used_by":
         return [name for name in cell.split(",") if name] if isinstance(cell, str) else cell or []
@@ -198,7 +191,7 @@ def compare_rows(entity, truth, answer):
         if other is None:
             result.differs(f"{entity.name} {key}: in /proc, not in memory: {row}")
             continue
-        wrong = [column for column in entity.columns if row[column] != other.get(column)]
+        wrong = [column for column in entity.columns if entity.differs(column, row[column], other.get(column))]
         woken = [column for column in wrong if is_woken(column, row[column], other.get(column), key, truth)]
         result.woken += len(woken)
         shown = [f"{column}: /proc {row[column]!r}, memory {other.get(column)!r}" for column in wrong if column not in woken]
@@ -221,7 +214,7 @@ def compare(folder, name, programs, profile=None, entities=ENTITIES):
     kernel = Kernel(meta["version"], (folder / "kernel").resolve())
     profile, truth = (profile or programs.profile)(kernel), Truth(folder)
     with way(name, programs, folder) as ask:
-        return [compare_rows(entity, truth, ask(profile, entity.words())) for entity in entities]
+        return [compare_rows(entity, truth, ask(profile, entity.words(truth))) for entity in entities]
 
 
 def show(title, results):

@@ -76,6 +76,17 @@ def named(row, key, raw):
     return row
 
 
+def details(fields, status, files):
+    """What else is told of a process: by the names of its stat and status files."""
+    told = {key: b" ".join(status[key]).decode() for key in status}
+    numbers = dict(zip(("tty_nr", "utime", "stime", "priority", "nice", "vsize", "processor", "rt_priority", "policy"),
+                       (int(fields[at]) for at in (4, 11, 12, 15, 16, 20, 36, 37, 38))))
+    limits = [re.split(rb"  +", line)[:3] for line in files.get("limits", b"").splitlines()[1:]]
+    return {**numbers, "status": told, "oom_score_adj": int(files.get("oom_score_adj", b"0")),
+            "environ": text(files.get("environ", b"")), "statm": files.get("statm", b"").decode().split(),
+            "limits": [[word.decode() for word in words] for words in limits]}
+
+
 def tasks(processes):
     """One row a process."""
     rows = []
@@ -97,6 +108,7 @@ def tasks(processes):
         row["cgroup"] = text(files.get("cgroup", b"").rstrip(b"\n"))
         row["children"] = {tid: [int(word) for word in raw.split()] for tid, name, raw in processes.under(pid, "task")
                            if name == "children"}
+        row["details"] = details(fields, status, files)
         row["namespaces"] = {path[3:]: text(raw) for path, raw in files.items() if path.startswith("ns/")}
         rows.append(row)
     return rows
@@ -110,9 +122,17 @@ def threads(processes):
         for tid, name, raw in processes.under(pid, "task"):
             found.setdefault(tid, {})[name] = raw
         for tid, files in sorted(found.items()):
-            row = {"pid": pid, "tid": tid, "state": stat_fields(files["stat"])[0].decode()}
+            row = {"pid": pid, "tid": tid, "state": stat_fields(files["stat"])[0].decode(),
+                   "status": {key: b" ".join(value).decode() for key, value in status_fields(files.get("status", b"")).items()},
+                   "wchan": files.get("wchan", b"").decode(), "stack": files.get("stack", b"").decode().splitlines()}
             rows.append(named(row, "comm", name_of(files["comm"])))
     return rows
+
+
+def module_files(found, folder):
+    """One row a file of /sys/module/NAME/FOLDER."""
+    matches = ((re.fullmatch(rf"/sys/module/([^/]+)/{folder}/(.+)", path), raw) for path, raw in found.items())
+    return [{"module": match.group(1), "name": match.group(2), "value": text(raw.rstrip(b"\n"))} for match, raw in matches if match]
 
 
 def unescaped(raw):
@@ -164,11 +184,11 @@ def mounts(processes):
     for pid in processes.pids:
         for line in processes.by_pid[pid].get("mountinfo", b"").splitlines():
             left, _, right = line.partition(b" - ")
-            ident, parent, device, root, target, options, *_ = left.split(b" ")
+            ident, parent, device, root, target, options, *optional = left.split(b" ")
             kind, source, super_options = right.split(b" ", 2)
             rows.append({"pid": pid, "id": int(ident), "parent": int(parent), "dev": device.decode(), "root": text(unescaped(root)),
                          "target": text(unescaped(target)), "options": options.decode(), "fstype": text(kind),
-                         "source": text(unescaped(source)), "super_options": text(super_options)})
+                         "source": text(unescaped(source)), "super_options": text(super_options), "propagation": b" ".join(optional).decode()})
     return rows
 
 
@@ -219,10 +239,10 @@ def netdevs(processes):
     return rows
 
 
-def iomem(found):
-    """One row a resource."""
+def resources(raw):
+    """One row a resource of /proc/iomem or /proc/ioports."""
     rows = []
-    for line in found["/proc/iomem"].decode().splitlines():
+    for line in raw.decode().splitlines():
         range_, _, name = line.partition(" : ")
         start, _, end = range_.strip().partition("-")
         rows.append({"start": int(start, 16), "end": int(end, 16), "name": name, "depth": (len(line) - len(line.lstrip())) // 2})
@@ -238,8 +258,9 @@ def kmsg(found):
         if line.startswith(b" ") or len(words) < 4:
             continue
         priority = int(words[0])
+        message = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match.group(1), 16)]), message)
         rows.append({"seq": int(words[1]), "time_us": int(words[2]), "level": priority & 7, "facility": priority >> 3,
-                     "text": text(message)})
+                     "text": text(message), "caller": next((word[7:].decode() for word in words[4:] if word.startswith(b"caller=")), None)})
     return rows
 
 
@@ -251,8 +272,8 @@ def entities(data):
         "tasks": tasks(processes), "threads": threads(processes), "vmas": vmas(processes), "files": files(processes),
         "modules": modules(found), "mounts": mounts(processes), "tcp": inet(processes, ("tcp", "tcp6"), TCP_STATES),
         "udp": inet(processes, ("udp", "udp6"), TCP_STATES), "unix": unix(processes), "netdevs": netdevs(processes),
-        "iomem": iomem(found), "kmsg": kmsg(found),
-    }, {path: raw for path, raw in found.items() if not re.match(r"/proc/\d+/", path)}
+        "iomem": resources(found["/proc/iomem"]), "ioports": resources(found["/proc/ioports"]), "kmsg": kmsg(found), "module_parameters": module_files(found, "parameters"), "module_sections": module_files(found, "sections"),
+    }, {path: raw for path, raw in found.items() if not re.match(r"/proc/\d+/|/sys/module/", path)}
 
 
 def save(data, own_pid, folder):

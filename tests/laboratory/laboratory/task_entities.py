@@ -1,0 +1,141 @@
+"""What is compared of tasks besides the lists of them: credentials, signals, scheduling, limits, namespaces, memory.
+
+The process that tells the truth goes on running while it tells, so what counts is not compared of it.
+"""
+
+import json
+
+from .entity import Entity
+
+POLICIES = {0: "other", 1: "fifo", 2: "rr", 3: "batch", 5: "idle", 6: "deadline", 7: "ext"}
+LIMITS = ("cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks", "sigpending", "msgqueue",
+          "nice", "rtprio", "rttime")
+NAMESPACES = ("mnt", "net", "uts", "ipc", "cgroup", "time", "pid", "user")
+TICK = 10_000_000
+
+
+def own_pid(truth):
+    """The process that told the truth."""
+    return json.loads((truth.folder / "meta.json").read_text())["own_pid"]
+
+
+def expected_credentials(truth):
+    """Rows of `tasks`, columns of credentials."""
+    rows = []
+    for row in truth.rows("tasks"):
+        status = row["details"]["status"]
+        rows.append({**{key: row[key] for key in ("pid", "uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid")},
+                     "groups": status["Groups"], "cap_inheritable": status["CapInh"], "cap_permitted": status["CapPrm"],
+                     "cap_effective": status["CapEff"], "cap_bounding": status["CapBnd"], "cap_ambient": status["CapAmb"],
+                     "no_new_privs": status["NoNewPrivs"] == "1", "seccomp": int(status["Seccomp"]),
+                     "tracer": int(status["TracerPid"]), "oom_score_adj": row["details"]["oom_score_adj"]})
+    return rows
+
+
+def expected_signals(truth):
+    """Rows of `threads`, columns of signals."""
+    return [{"pid": row["pid"], "tid": row["tid"], **dict(zip(
+        ("signals_pending", "signals_pending_process", "signals_blocked", "signals_ignored", "signals_caught"),
+        (row["status"][key] for key in ("SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt"))))} for row in truth.rows("threads")]
+
+
+def terminal(number):
+    """What ps calls a terminal, by its number."""
+    major, minor = number >> 8 & 0xfff, number & 0xff | number >> 12 & 0xfff00
+    return None if number == 0 else f"pts/{minor + (major - 136) * 256}" if 136 <= major <= 143 else f"{major}:{minor}"
+
+
+def expected_scheduling(truth):
+    """Rows of `tasks`, columns of scheduling."""
+    rows = []
+    for row in truth.rows("tasks"):
+        details = row["details"]
+        switches = {} if row["pid"] == own_pid(truth) else {
+            "voluntary_switches": int(details["status"]["voluntary_ctxt_switches"]),
+            "involuntary_switches": int(details["status"]["nonvoluntary_ctxt_switches"])}
+        rows.append({"pid": row["pid"], "nice": details["nice"], "priority": details["priority"], "cpu": details["processor"],
+                     "rt_priority": details["rt_priority"], "policy": POLICIES[details["policy"]], "pgrp": row["pgrp"],
+                     "session": row["session"], "tty": terminal(details["tty_nr"]), "umask": details["status"].get("Umask"),
+                     "cpu_time": (details["utime"] + details["stime"]) * TICK, **switches})
+    return [row for row in rows if "voluntary_switches" in row and not row["pid"] in truth.kernel_threads]
+
+
+def expected_limits(truth):
+    """Rows of `rlimits`."""
+    return [{"pid": row["pid"], "name": name, "soft": words[1], "hard": words[2]} for row in truth.rows("tasks")
+            for name, words in zip(LIMITS, row["details"]["limits"])]
+
+
+def expected_namespaces(truth):
+    """Rows of `tasks`, numbers of namespaces; a process that has ended has no longer all of them."""
+    return [{"pid": row["pid"], **{f"{name}_ns": int(row["namespaces"][name].split("[")[1][:-1]) for name in NAMESPACES},
+             "ns_pid": int(row["details"]["status"]["NSpid"].split()[-1])} for row in truth.rows("tasks")
+            if all(name in row["namespaces"] for name in NAMESPACES)]
+
+
+def expected_sizes(truth):
+    """Rows of `tasks`, sizes of memory; of those that have some, the one that tells the truth left out."""
+    return [{"pid": row["pid"], "vsize": int(row["details"]["statm"][0]) * 4096, "rss": int(row["details"]["statm"][1]) * 4096}
+            for row in truth.rows("tasks") if row["details"]["statm"][:1] not in ([], ["0"]) and row["pid"] != own_pid(truth)]
+
+
+def of_tasks(name, columns, expected, condition="", **more):
+    """An entity that is `tasks` with other columns."""
+    return Entity(name, f"walk tasks {condition} select pid, " + ", ".join(columns), ("pid",), columns, expected, **more)
+
+
+def scheduling_query(truth):
+    """Asks for scheduling of user processes but the one that tells the truth."""
+    return f"walk tasks where not kthread and pid != {own_pid(truth)} select pid, " + ", ".join(SCHEDULING)
+
+
+def sizes_query(truth):
+    """Asks for sizes of all processes that have memory but the one that tells the truth."""
+    return f"walk tasks where mm != 0 and pid != {own_pid(truth)} select pid, vsize, rss"
+
+
+class Stacks(Entity):
+    """A scan of stacks finds more than the kernel's unwinder, but all of that, in its order."""
+
+    def differs(self, column, expected, found):
+        """Whether a function that the unwinder tells is missing or out of order."""
+        left = iter((found or "").split())
+        return not all(function in left for function in expected.split())
+
+
+def expected_stacks(truth):
+    """Rows of `stack`: the functions of each thread's stack but the entry of the system call, which no call leads to, and one whose
+    memory was given away after the start. The process that tells the truth runs, and its threads."""
+    rows = []
+    for row in truth.rows("threads"):
+        functions = [line.split()[1].rpartition("/")[0] for line in row["stack"]]
+        if row["pid"] != own_pid(truth) and functions:
+            rows.append({"pid": row["pid"], "tid": row["tid"], "stack": " ".join(
+                name for name in functions if not name.startswith(("entry_", "ret_from_fork_asm", "devtmpfsd")))})
+    return rows
+
+
+def stacks_query(truth):
+    """Asks for what may be return addresses on the stacks of all threads but those of the process that tells the truth."""
+    return (f"walk tasks as t, threads of t as h, stack of h as s where t.pid > 0 and t.pid != {own_pid(truth)} and s.is_return "
+            "select t.pid as pid, h.tid as tid, join(collect(s.function), ' ') as stack group by t.pid, h.tid")
+
+
+CREDENTIALS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid", "groups", "cap_inheritable", "cap_permitted",
+               "cap_effective", "cap_bounding", "cap_ambient", "no_new_privs", "seccomp", "tracer", "oom_score_adj")
+SIGNALS = ("signals_pending", "signals_pending_process", "signals_blocked", "signals_ignored", "signals_caught")
+SCHEDULING = ("nice", "priority", "cpu", "rt_priority", "policy", "pgrp", "session", "tty", "umask", "cpu_time",
+              "voluntary_switches", "involuntary_switches")
+NUMBERS = (*(f"{name}_ns" for name in NAMESPACES), "ns_pid")
+
+TASK_ENTITIES = [
+    of_tasks("credentials", CREDENTIALS, expected_credentials),
+    Entity("signals", "walk tasks as t, threads of t as h select t.pid as pid, h.tid as tid, "
+           + ", ".join(f"h.{name} as {name}" for name in SIGNALS), ("pid", "tid"), SIGNALS, expected_signals),
+    Entity("scheduling", scheduling_query, ("pid",), SCHEDULING, expected_scheduling, near={"cpu_time": (TICK, 3 * TICK)}),
+    Entity("rlimits", "walk tasks as t, rlimits of t as r select t.pid as pid, r.name as name, r.soft as soft, r.hard as hard",
+           ("pid", "name"), ("soft", "hard"), expected_limits),
+    of_tasks("namespaces", NUMBERS, expected_namespaces, "where nsproxy != 0"),
+    Stacks("stacks", stacks_query, ("pid", "tid"), ("stack",), expected_stacks),
+    Entity("sizes", sizes_query, ("pid",), ("vsize", "rss"), expected_sizes),
+]
