@@ -7,6 +7,8 @@ mod arithmetic;
 mod attempt;
 mod builtin;
 mod collected;
+mod composed;
+mod condition;
 mod context;
 mod evaluate;
 mod format;
@@ -15,6 +17,7 @@ mod looping;
 mod materialize;
 mod operator;
 mod place;
+mod predict;
 mod query;
 mod source;
 

@@ -1,21 +1,24 @@
-//! Sources → elements: the container's address is computed, its walk is run, predictors read ahead.
+//! Sources → elements: the container's address is computed, its walk is run.
 
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use crate::addr::VirtAddr;
-use crate::lang::typed::{CheckedSource, CheckedTraversal, Predictor, Typed};
-use crate::plan::Window;
+use crate::lang::typed::{CheckedSource, CheckedTraversal, SourceId, Typed};
+use crate::plan::{Window, Windows};
 use crate::value::{Place, Reason, Value};
 use crate::walk::{
-    Array, Branches, Chain, Element, End, Hlist, List, Maple, PerCpu, Rbtree, Ring, Slab, SlabLayout,
-    Tree, Xarray,
+    Array, Bits, Branches, Chain, Element, End, Hlist, List, Maple, PerCpu, Rbtree, Rhashtable,
+    Ring, Slab, SlabLayout, Tree, Xarray,
 };
-use crate::wave::{Borrowed, Expectation, Reader};
+use crate::wave::{Borrowed, Reader};
 
 use super::attempt::{self, Scope, settle};
+use super::composed;
+use super::condition::Judged;
 use super::context::{Bound, Context, Environment};
 use super::place::place_of;
+use super::predict::{predict, predict_other_end};
 use super::query::{self, WalkRun};
 
 /// Hands a source's elements to `sink`; returns why the walk stopped before its end, if it did.
@@ -35,46 +38,54 @@ pub(super) async fn walk(
         }
         return None;
     }
-    let windows: Rc<[Window]> = Rc::from(run.windows.of_source(source.id));
+    let ahead = Ahead::new(&run.windows, source.id);
     // A row that is not wanted is not read ahead either.
     if run.enough.is_none() {
-        predict_other_end(&run.context, &source, environment, reader, &windows);
+        predict_other_end(&run.context, &source, environment, reader, &ahead.windows);
         if number == 0 {
-            predict(&run.context, &source, environment, reader, &windows);
+            predict(&run.context, &source, environment, reader, &ahead);
         }
     }
-    let enough = std::cell::Cell::new(false);
     let mut elements = async |element: Element| {
-        prefetch(&run.context, reader, element.address, &windows);
-        let flow = sink(Bound::Element(element)).await;
-        enough.set(flow.is_break());
-        flow
+        prefetch(&run.context, reader, element.address, &ahead.windows);
+        sink(Bound::Element(element)).await
     };
-    let problem = traverse(
+    traverse(
         &run.context,
         &source,
         environment,
         reader,
-        &windows,
+        &ahead,
         &mut elements,
     )
-    .await;
-    if !enough.get()
-        && let Some(last) = &source.last
-    {
-        let last = attempt::value(&run.context, last, environment, reader).await;
-        if let Some(address) = last
-            .as_integer()
-            .and_then(|address| u64::try_from(address).ok())
-        {
-            let _ = elements(Element::new(VirtAddr::new(address), 0)).await;
+    .await
+}
+
+/// What is asked for of elements as soon as they are known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ahead {
+    /// Of a walk's elements.
+    pub(super) windows: Rc<[Window]>,
+    /// Of those of all walks of the query, hidden ones included.
+    all: Rc<Windows>,
+}
+
+impl Ahead {
+    pub(super) fn new(all: &Rc<Windows>, source: SourceId) -> Self {
+        Self {
+            windows: Rc::from(all.of_source(source)),
+            all: Rc::clone(all),
         }
     }
-    problem
+
+    /// The same for another walk's elements.
+    pub(super) fn of(&self, source: SourceId) -> Self {
+        Self::new(&self.all, source)
+    }
 }
 
 /// Asks for the bytes of an element that the query uses.
-fn prefetch(context: &Context, reader: &Reader, address: VirtAddr, windows: &[Window]) {
+pub(super) fn prefetch(context: &Context, reader: &Reader, address: VirtAddr, windows: &[Window]) {
     for window in windows {
         reader.prefetch(
             context.space(),
@@ -95,7 +106,7 @@ fn teller(
 }
 
 /// Where a container is, or why that is not known.
-async fn place(
+pub(super) async fn place(
     context: &Rc<Context>,
     typed: &Typed,
     environment: &Environment,
@@ -107,15 +118,86 @@ async fn place(
     .await
 }
 
-async fn traverse(
+/// Hands over what of a source's container, and what comes behind it, are elements.
+pub(super) async fn traverse(
     context: &Rc<Context>,
     source: &CheckedSource,
     environment: &Environment,
     reader: &Reader,
-    windows: &Rc<[Window]>,
+    ahead: &Ahead,
     sink: &mut impl AsyncFnMut(Element) -> ControlFlow<()>,
 ) -> Option<String> {
-    match run_traversal(context, source, environment, reader, windows, sink).await {
+    let Some(condition) = &source.filter else {
+        return unconditional(context, source, environment, reader, ahead, sink).await;
+    };
+    let mut judged = Judged::new(context, source, condition, environment);
+    let mut ended = false;
+    let problem = unconditional(
+        context,
+        source,
+        environment,
+        reader,
+        ahead,
+        &mut async |element: Element| {
+            prefetch(context, reader, element.address, &ahead.windows);
+            let flow = judged.add(element, reader, sink).await;
+            ended = flow.is_break();
+            flow
+        },
+    )
+    .await;
+    if ended || judged.finish(reader, sink).await.is_break() {
+        return None;
+    }
+    problem.or(judged.problem)
+}
+
+/// As [`traverse`], whatever the walk's condition says.
+async fn unconditional(
+    context: &Rc<Context>,
+    source: &CheckedSource,
+    environment: &Environment,
+    reader: &Reader,
+    ahead: &Ahead,
+    sink: &mut impl AsyncFnMut(Element) -> ControlFlow<()>,
+) -> Option<String> {
+    let mut enough = false;
+    let mut count = 0;
+    let mut counted = async |element: Element| {
+        count += 1;
+        let flow = sink(element).await;
+        enough = flow.is_break();
+        flow
+    };
+    let problem = match &source.traversal {
+        CheckedTraversal::Through { outer, inner } => {
+            let walks = (outer, inner);
+            composed::through(context, walks, environment, reader, ahead, &mut counted).await
+        }
+        CheckedTraversal::Union(walks) => {
+            composed::union(context, walks, environment, reader, ahead, &mut counted).await
+        }
+        plain => container(context, plain, environment, reader, ahead, &mut counted).await,
+    };
+    if !enough
+        && let Some(last) = &source.last
+        && let Ok(address) = number(attempt::value(context, last, environment, reader).await)
+    {
+        let _ = sink(Element::new(VirtAddr::new(address), count)).await;
+    }
+    problem
+}
+
+/// The elements of one container.
+async fn container(
+    context: &Rc<Context>,
+    traversal: &CheckedTraversal,
+    environment: &Environment,
+    reader: &Reader,
+    ahead: &Ahead,
+    sink: &mut impl AsyncFnMut(Element) -> ControlFlow<()>,
+) -> Option<String> {
+    match run_traversal(context, traversal, environment, reader, ahead, sink).await {
         Ok(End::Complete | End::Enough) => None,
         Ok(End::Stopped(problem)) => Some(problem.to_string()),
         // No container at all (a kernel thread has no mm, a dead task no files): no elements.
@@ -126,15 +208,15 @@ async fn traverse(
 
 async fn run_traversal(
     context: &Rc<Context>,
-    source: &CheckedSource,
+    traversal: &CheckedTraversal,
     environment: &Environment,
     reader: &Reader,
-    windows: &Rc<[Window]>,
+    ahead: &Ahead,
     sink: &mut impl AsyncFnMut(Element) -> ControlFlow<()>,
 ) -> Result<End, Reason> {
     let space = context.space();
     let at = |typed| place(context, typed, environment, reader);
-    Ok(match &source.traversal {
+    Ok(match traversal {
         CheckedTraversal::List { head, link, first } => {
             if let Some(first) = first {
                 let first = at(first).await?;
@@ -168,7 +250,7 @@ async fn run_traversal(
                 link: *link,
                 layout: *layout,
             };
-            let tell = teller(context, reader, windows);
+            let tell = teller(context, reader, &ahead.windows);
             tree.walk(reader, space, tell, sink).await
         }
         CheckedTraversal::Tree {
@@ -185,7 +267,7 @@ async fn run_traversal(
                 sibling: *sibling,
                 through,
             };
-            let tell = teller(context, reader, windows);
+            let tell = teller(context, reader, &ahead.windows);
             tree.walk(reader, space, tell, sink).await
         }
         CheckedTraversal::Array {
@@ -243,7 +325,7 @@ async fn run_traversal(
                 child: *child,
                 sibling: *sibling,
             };
-            let tell = teller(context, reader, windows);
+            let tell = teller(context, reader, &ahead.windows);
             tree.walk(reader, space, tell, sink).await
         }
         CheckedTraversal::Xarray { root, layout } => {
@@ -305,7 +387,37 @@ async fn run_traversal(
             .walk(reader, space, sink)
             .await
         }
-        CheckedTraversal::Query(_) => End::Complete,
+        CheckedTraversal::Rhashtable { root, link, layout } => {
+            let table = Rhashtable {
+                root: at(root).await?,
+                link: *link,
+                layout: *layout,
+            };
+            let tell = teller(context, reader, &ahead.windows);
+            table.walk(reader, space, tell, sink).await
+        }
+        CheckedTraversal::Bits { mask, count, word } => {
+            let mask = at(mask).await?;
+            let (word, count) = (
+                *word,
+                number(attempt::value(context, count, environment, reader).await)?,
+            );
+            Bits { mask, word, count }.walk(reader, space, sink).await
+        }
+        CheckedTraversal::Follow(pointer) => {
+            let pointer = number(attempt::value(context, pointer, environment, reader).await)?;
+            if pointer == 0 {
+                return Err(Reason::NullPointer);
+            }
+            let element = Element::pointed_at(VirtAddr::new(pointer), 0);
+            match sink(element).await {
+                ControlFlow::Continue(()) => End::Complete,
+                ControlFlow::Break(()) => End::Enough,
+            }
+        }
+        CheckedTraversal::Through { .. }
+        | CheckedTraversal::Union(_)
+        | CheckedTraversal::Query(_) => End::Complete,
     })
 }
 
@@ -342,7 +454,7 @@ fn holders(
 }
 
 /// The elements of a walk of the object at `address`, and why it stopped before its end, if it did.
-async fn walk_of(
+pub(super) async fn walk_of(
     context: &Rc<Context>,
     walk: &CheckedSource,
     address: VirtAddr,
@@ -354,138 +466,44 @@ async fn walk_of(
     });
     let environment = Environment::default().with_locals(vec![owner]);
     let mut found = Vec::new();
-    let problem = boxed_traverse(context, walk, &environment, reader, &mut found).await;
+    let mut take = |element: Element| {
+        found.push(element.address);
+        ControlFlow::Continue(())
+    };
+    let ahead = Ahead::default();
+    let problem = boxed_traverse(context, walk, &environment, reader, &ahead, &mut take).await;
     (found, problem)
 }
 
-/// As [`traverse`], on the heap: trees call it for walks of their own.
-fn boxed_traverse<'a>(
+/// Takes elements at once.
+type Taking<'a> = dyn FnMut(Element) -> ControlFlow<()> + 'a;
+
+/// As [`traverse`], on the heap: walks call it for walks of their own.
+pub(super) fn boxed_traverse<'a>(
     context: &'a Rc<Context>,
     source: &'a CheckedSource,
     environment: &'a Environment,
     reader: &'a Reader,
-    found: &'a mut Vec<VirtAddr>,
+    ahead: &'a Ahead,
+    take: &'a mut Taking<'_>,
 ) -> Borrowed<'a, Option<String>> {
     Box::pin(async move {
-        let windows: Rc<[Window]> = Rc::from([]);
-        let mut sink = async |element: Element| {
-            found.push(element.address);
-            ControlFlow::Continue(())
-        };
-        traverse(context, source, environment, reader, &windows, &mut sink).await
+        let mut sink = async |element: Element| take(element);
+        traverse(context, source, environment, reader, ahead, &mut sink).await
     })
 }
 
-/// Starts what reads a list from its other end. Nothing waits for it, and nothing but time depends on it.
-fn predict_other_end(
-    context: &Rc<Context>,
-    source: &Rc<CheckedSource>,
-    environment: &Environment,
-    reader: &Reader,
-    windows: &Rc<[Window]>,
-) {
-    let both_ends = |predictor: &Predictor| matches!(predictor, Predictor::BothEnds);
-    if !source.predictors.iter().any(both_ends) {
-        return;
-    }
-    let (context, source) = (Rc::clone(context), Rc::clone(source));
-    let (environment, windows) = (environment.clone(), Rc::clone(windows));
-    reader.predict(move |reader| async move {
-        if let CheckedTraversal::List { head, link, .. } = &source.traversal
-            && let Ok(head) = place(&context, head, &environment, &reader).await
-        {
-            let tell = |address| prefetch(&context, &reader, address, &windows);
-            List { head, link: *link }
-                .predict(&reader, context.space(), tell)
-                .await;
-        }
-    });
-}
-
-/// Starts what other walks say of a walk's elements: once for all its containers, since those walks have one root.
-pub(super) fn predict(
-    context: &Rc<Context>,
-    source: &Rc<CheckedSource>,
-    environment: &Environment,
-    reader: &Reader,
-    windows: &Rc<[Window]>,
-) {
-    for number in 0..source.predictors.len() {
-        let (context, source) = (Rc::clone(context), Rc::clone(source));
-        let (environment, windows) = (environment.clone(), Rc::clone(windows));
-        reader.predict(move |reader| async move {
-            let Some(Predictor::Walk {
-                source: other,
-                pointer,
-                ..
-            }) = source.predictors.get(number)
-            else {
-                return;
-            };
-            reader.until_surprised().await;
-            let expectation = reader.expect();
-            let guess = Rc::new(Guess {
-                context,
-                source: Rc::clone(&source),
-                pointer: pointer.clone(),
-                windows,
-                _expectation: expectation,
-            });
-            predict_by_walk(&guess, other, &environment, &reader).await;
-        });
-    }
-}
-
-/// What a walk's elements say of another walk's.
-struct Guess {
-    context: Rc<Context>,
-    /// The walk that is predicted.
-    source: Rc<CheckedSource>,
-    pointer: Typed,
-    windows: Rc<[Window]>,
-    /// Walks wait for these guesses.
-    _expectation: Expectation,
-}
-
-/// Reads ahead what another walk's elements point to.
-async fn predict_by_walk(
-    guess: &Rc<Guess>,
-    other: &Rc<CheckedSource>,
-    environment: &Environment,
-    reader: &Reader,
-) {
-    let mut sink = async |element: Element| {
-        let inner = environment.with_source(other.id, Bound::Element(element));
-        let guess = Rc::clone(guess);
-        reader.predict(move |reader| async move { guess.follow(inner, reader).await });
-        ControlFlow::Continue(())
-    };
-    let none: Rc<[Window]> = Rc::from([]);
-    traverse(&guess.context, other, environment, reader, &none, &mut sink).await;
-}
-
-impl Guess {
-    /// Reads an element ahead, and where its children hang.
-    async fn follow(&self, environment: Environment, reader: Reader) {
-        let target = attempt::value(&self.context, &self.pointer, &environment, &reader).await;
-        let Some(address) = target
-            .as_integer()
-            .and_then(|address| u64::try_from(address).ok())
-        else {
-            return;
-        };
-        let address = VirtAddr::new(address);
-        prefetch(&self.context, &reader, address, &self.windows);
-        if let CheckedTraversal::Tree {
-            through: Some(through),
-            ..
-        } = &self.source.traversal
-        {
-            // What is wrong with a guess is nobody's business.
-            let (holders, _) = walk_of(&self.context, through, address, &reader).await;
-            for holder in holders {
-                prefetch(&self.context, &reader, holder, &self.windows);
-            }
-        }
-    }
+/// As [`container`], on the heap.
+pub(super) fn boxed_container<'a>(
+    context: &'a Rc<Context>,
+    traversal: &'a CheckedTraversal,
+    environment: &'a Environment,
+    reader: &'a Reader,
+    ahead: &'a Ahead,
+    take: &'a mut Taking<'_>,
+) -> Borrowed<'a, Option<String>> {
+    Box::pin(async move {
+        let mut sink = async |element: Element| take(element);
+        container(context, traversal, environment, reader, ahead, &mut sink).await
+    })
 }

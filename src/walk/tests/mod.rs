@@ -9,6 +9,7 @@ mod nodes;
 mod rbtrees;
 mod sequences;
 mod slabs;
+mod tables;
 mod trees;
 
 use std::cell::RefCell;
@@ -40,6 +41,8 @@ enum Container {
     Maple(Maple),
     PerCpu(PerCpu),
     Slab(Slab),
+    Rhashtable(Rhashtable),
+    Bits(Bits),
 }
 
 impl Container {
@@ -57,6 +60,8 @@ impl Container {
             Self::Maple(maple) => maple.walk(reader, space, sink).await,
             Self::PerCpu(variable) => variable.walk(reader, space, sink).await,
             Self::Slab(slab) => slab.walk(reader, space, sink).await,
+            Self::Rhashtable(table) => table.walk(reader, space, |_| {}, sink).await,
+            Self::Bits(bits) => bits.walk(reader, space, sink).await,
         }
     }
 }

@@ -109,6 +109,17 @@ CPU_TIMES = {"user": 1, "nice": 2, "system": 3, "irq": 6, "softirq": 7, "steal":
 EVENTS = ("read_kb", "written_kb", "faults", "major_faults", "swapped_in", "swapped_out")
 
 
+def expected_vmallocs(truth):
+    """Rows of `vmallocs` by their place in /proc/vmallocinfo, which tells no addresses; the callers that are of modules left out."""
+    rows = []
+    for position, line in enumerate(truth.raw("proc_vmallocinfo").decode().splitlines()):
+        words = line.split()
+        if "unpurged" not in line:
+            known = len(words) > 2 and "/" in words[2] and (len(words) < 4 or not words[3].startswith("["))
+            rows.append({"index": position, "size": int(words[1]), "caller": words[2].rpartition("/")[0].removesuffix("+0x0") if known else None})
+    return rows
+
+
 def expected_zones(truth):
     """Rows of `zones`: numbers of pages of those that have any."""
     rows, row = [], None
@@ -196,7 +207,7 @@ KERNEL_ENTITIES = [
            ("parent", "source", "target", "fstype", "options", "root", "dev", "propagation", "super_options"), expected_mounts),
     Entity("file_systems", "walk file_systems select name, needs_device", ("name",), ("needs_device", "position"),
            expected_file_systems, ordered=True),
-    Entity("kmsg", "walk kmsg where valid select seq, time / 1000 as us, level, facility, text", ("seq",),
+    Entity("kmsg", "walk kmsg select seq, time / 1000 as us, level, facility, text", ("seq",),
            ("us", "level", "facility", "text", "position"), expected_kmsg, ordered=True),
     Entity("iomem", "walk iomem select start, end, name, depth", ("start", "end", "name"), ("depth", "position"),
            resources("iomem"), ordered=True),
@@ -215,6 +226,7 @@ KERNEL_ENTITIES = [
            near={"free": (64, 64)}),
     Entity("free_areas", "walk nodes as n, zones as z, free_areas as f where z.present > 0 select n.node as node, z.name as zone, "
            "f.order as order, f.free as free", ("node", "zone", "order"), ("free",), expected_free_areas, near={"free": (3, 3)}),
+    Entity("vmallocs", "walk vmallocs select index, size, caller", ("index",), ("size", "caller"), expected_vmallocs),
     Entity("slabs", f"walk slabs where name not in {FILE_CACHES} select name, active, total, object_size, per_slab, pages_per_slab, slabs", ("name",), SLAB_COLUMNS,
            expected_slabs),
     Entity("swaps", "walk swaps select path, type, size, used, priority", ("path",), ("type", "size", "used", "priority"),

@@ -126,8 +126,8 @@ def of_ipc(name, file, columns):
 
 
 TABLE_ENTITIES = [
-    of_locks("locks", "lock_lists, locks", False),
-    of_locks("lock_waiters", "lock_lists, locks, lock_waiters", True),
+    of_locks("locks", "locks", False),
+    of_locks("lock_waiters", "locks, lock_waiters", True),
     Entity("tty_drivers", "walk tty_drivers select driver, name, major, minor, count", ("driver",), ("name", "major", "minor", "count"),
            expected_tty_drivers),
     Entity("crypto", "walk crypto select name, driver, module, priority", ("driver",), ("name", "module", "priority", "position"),
@@ -135,10 +135,10 @@ TABLE_ENTITIES = [
     Entity("pci_devices", "walk pci_root_buses, pci_buses, pci_devices as d select d.slot as slot, d.vendor as vendor, "
            "d.device as device, d.irq as irq, d.driver as driver", ("slot",), ("vendor", "device", "irq", "driver"),
            expected_pci_devices),
-    Entity("kprobes", "walk kprobe_lists, kprobes as k select k.at as base, k.symbol as symbol", ("base",), ("symbol",),
+    Entity("kprobes", "walk kprobes as k select k.at as base, k.symbol as symbol", ("base",), ("symbol",),
            expected_kprobes),
-    Entity("hrtimers", lambda truth: "walk hrtimer_cpus as p, hrtimer_clocks as c, hrtimers as h "
-           f"where h.self.node.expires > {late(truth)} select p.cpu as cpu, c.clock as clock, h.function as function, "
+    Entity("hrtimers", lambda truth: "walk hrtimers as h "
+           f"where h.self.node.expires > {late(truth)} select h.cpu as cpu, h.clock as clock, h.function as function, "
            "h.self.node.expires as expires", ("cpu", "clock", "expires"), ("function",), expected_hrtimers),
     of_ipc("shared_memory", "shm", SHARED),
     of_ipc("semaphores", "sem", SEMAPHORES),

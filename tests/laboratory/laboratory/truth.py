@@ -80,7 +80,7 @@ def details(fields, status, files):
     """What else is told of a process: by the names of its stat and status files."""
     told = {key: b" ".join(status[key]).decode() for key in status}
     numbers = dict(zip(("tty_nr", "utime", "stime", "priority", "nice", "vsize", "processor", "rt_priority", "policy"),
-                       (int(fields[at]) for at in (4, 11, 12, 15, 16, 20, 36, 37, 38))))
+                       (int(fields[at]) for at in (4, 11, 12, 15, 16, 20, 36, 37, 38) if at < len(fields))))
     limits = [re.split(rb"  +", line)[:3] for line in files.get("limits", b"").splitlines()[1:]]
     return {**numbers, "status": told, "oom_score_adj": int(files.get("oom_score_adj", b"0")),
             "environ": text(files.get("environ", b"")), "statm": files.get("statm", b"").decode().split(),
@@ -272,7 +272,8 @@ def entities(data):
         "tasks": tasks(processes), "threads": threads(processes), "vmas": vmas(processes), "files": files(processes),
         "modules": modules(found), "mounts": mounts(processes), "tcp": inet(processes, ("tcp", "tcp6"), TCP_STATES),
         "udp": inet(processes, ("udp", "udp6"), TCP_STATES), "unix": unix(processes), "netdevs": netdevs(processes),
-        "iomem": resources(found["/proc/iomem"]), "ioports": resources(found["/proc/ioports"]), "kmsg": kmsg(found), "module_parameters": module_files(found, "parameters"), "module_sections": module_files(found, "sections"),
+        "iomem": resources(found["/proc/iomem"]), "ioports": resources(found.get("/proc/ioports", b"")), "kmsg": kmsg(found),
+        "module_parameters": module_files(found, "parameters"), "module_sections": module_files(found, "sections"),
     }, {path: raw for path, raw in found.items() if not re.match(r"/proc/\d+/|/sys/module/", path)}
 
 
