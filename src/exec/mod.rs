@@ -7,6 +7,8 @@ mod arithmetic;
 mod attempt;
 mod builtin;
 mod collected;
+mod composed;
+mod condition;
 mod context;
 mod evaluate;
 mod format;

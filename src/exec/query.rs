@@ -14,6 +14,7 @@ use crate::wave::{Borrowed, Reader};
 
 use super::attempt::{self, Attempt, Scope, settle};
 use super::collected::Collected;
+use super::composed::bind;
 use super::context::{Bound, Context, Environment};
 use super::evaluate::{Known, rest};
 use super::group;
@@ -118,7 +119,7 @@ fn sort(rows: &mut [Vec<Value>], order: &[(usize, Direction)]) {
 pub(super) struct WalkRun {
     pub(super) context: Rc<Context>,
     query: Rc<CheckedQuery>,
-    pub(super) windows: Windows,
+    pub(super) windows: Rc<Windows>,
     /// Rows after which no more are needed; `None`: all are.
     pub(super) enough: Option<usize>,
 }
@@ -152,7 +153,7 @@ async fn walk_rows(
     let run = Rc::new(WalkRun {
         context: Rc::clone(context),
         query: Rc::clone(query),
-        windows: Windows::of(body),
+        windows: Rc::new(Windows::of(body)),
         enough: enough.map(|enough| usize::try_from(enough).unwrap_or(usize::MAX)),
     });
     predict_inner(&run, body, &environment, reader);
@@ -179,8 +180,8 @@ fn predict_inner(run: &Rc<WalkRun>, body: &WalkBody, environment: &Environment, 
     }
     let unconditional = body.filters.iter().take_while(|filters| filters.is_empty());
     for source in body.sources.iter().skip(1).take(unconditional.count()) {
-        let windows = Rc::from(run.windows.of_source(source.id));
-        source::predict(&run.context, source, environment, reader, &windows);
+        let ahead = source::Ahead::new(&run.windows, source.id);
+        source::predict(&run.context, source, environment, reader, &ahead);
     }
 }
 
@@ -279,7 +280,7 @@ async fn source_rows(
         &reader,
         &mut async |bound: Bound| {
             any = true;
-            let element = environment.with_source(source.id, bound);
+            let element = bind(&environment, source, bound);
             collected.add(element, &reader).await
         },
     )

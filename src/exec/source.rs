@@ -4,13 +4,17 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use crate::addr::VirtAddr;
-use crate::lang::typed::{CheckedSource, CheckedTraversal, Predictor, Typed};
-use crate::plan::Window;
+use crate::lang::typed::{CheckedSource, CheckedTraversal, Predictor, SourceId, Typed};
+use crate::plan::{Window, Windows};
 use crate::value::{Place, Reason, Value};
-use crate::walk::{Array, Chain, Element, End, Hlist, List, Maple, PerCpu, Rbtree, Tree, Xarray};
+use crate::walk::{
+    Array, Bits, Chain, Element, End, Hlist, List, Maple, PerCpu, Rbtree, Rhashtable, Tree, Xarray,
+};
 use crate::wave::{Borrowed, Expectation, Reader};
 
 use super::attempt::{self, Scope, settle};
+use super::composed;
+use super::condition::Judged;
 use super::context::{Bound, Context, Environment};
 use super::place::place_of;
 use super::query::{self, WalkRun};
@@ -32,46 +36,54 @@ pub(super) async fn walk(
         }
         return None;
     }
-    let windows: Rc<[Window]> = Rc::from(run.windows.of_source(source.id));
+    let ahead = Ahead::new(&run.windows, source.id);
     // A row that is not wanted is not read ahead either.
     if run.enough.is_none() {
-        predict_other_end(&run.context, &source, environment, reader, &windows);
+        predict_other_end(&run.context, &source, environment, reader, &ahead.windows);
         if number == 0 {
-            predict(&run.context, &source, environment, reader, &windows);
+            predict(&run.context, &source, environment, reader, &ahead);
         }
     }
-    let enough = std::cell::Cell::new(false);
     let mut elements = async |element: Element| {
-        prefetch(&run.context, reader, element.address, &windows);
-        let flow = sink(Bound::Element(element)).await;
-        enough.set(flow.is_break());
-        flow
+        prefetch(&run.context, reader, element.address, &ahead.windows);
+        sink(Bound::Element(element)).await
     };
-    let problem = traverse(
+    traverse(
         &run.context,
         &source,
         environment,
         reader,
-        &windows,
+        &ahead,
         &mut elements,
     )
-    .await;
-    if !enough.get()
-        && let Some(last) = &source.last
-    {
-        let last = attempt::value(&run.context, last, environment, reader).await;
-        if let Some(address) = last
-            .as_integer()
-            .and_then(|address| u64::try_from(address).ok())
-        {
-            let _ = elements(Element::new(VirtAddr::new(address), 0)).await;
+    .await
+}
+
+/// What is asked for of elements as soon as they are known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ahead {
+    /// Of a walk's elements.
+    pub(super) windows: Rc<[Window]>,
+    /// Of those of all walks of the query, hidden ones included.
+    all: Rc<Windows>,
+}
+
+impl Ahead {
+    pub(super) fn new(all: &Rc<Windows>, source: SourceId) -> Self {
+        Self {
+            windows: Rc::from(all.of_source(source)),
+            all: Rc::clone(all),
         }
     }
-    problem
+
+    /// The same for another walk's elements.
+    pub(super) fn of(&self, source: SourceId) -> Self {
+        Self::new(&self.all, source)
+    }
 }
 
 /// Asks for the bytes of an element that the query uses.
-fn prefetch(context: &Context, reader: &Reader, address: VirtAddr, windows: &[Window]) {
+pub(super) fn prefetch(context: &Context, reader: &Reader, address: VirtAddr, windows: &[Window]) {
     for window in windows {
         reader.prefetch(
             context.space(),
@@ -104,15 +116,86 @@ async fn place(
     .await
 }
 
+/// Hands over what of a source's container, and what comes behind it, are elements.
 async fn traverse(
     context: &Rc<Context>,
     source: &CheckedSource,
     environment: &Environment,
     reader: &Reader,
-    windows: &Rc<[Window]>,
+    ahead: &Ahead,
     sink: &mut impl AsyncFnMut(Element) -> ControlFlow<()>,
 ) -> Option<String> {
-    match run_traversal(context, source, environment, reader, windows, sink).await {
+    let Some(condition) = &source.filter else {
+        return unconditional(context, source, environment, reader, ahead, sink).await;
+    };
+    let mut judged = Judged::new(context, source, condition, environment);
+    let mut ended = false;
+    let problem = unconditional(
+        context,
+        source,
+        environment,
+        reader,
+        ahead,
+        &mut async |element: Element| {
+            prefetch(context, reader, element.address, &ahead.windows);
+            let flow = judged.add(element, reader, sink).await;
+            ended = flow.is_break();
+            flow
+        },
+    )
+    .await;
+    if ended || judged.finish(reader, sink).await.is_break() {
+        return None;
+    }
+    problem.or(judged.problem)
+}
+
+/// As [`traverse`], whatever the walk's condition says.
+async fn unconditional(
+    context: &Rc<Context>,
+    source: &CheckedSource,
+    environment: &Environment,
+    reader: &Reader,
+    ahead: &Ahead,
+    sink: &mut impl AsyncFnMut(Element) -> ControlFlow<()>,
+) -> Option<String> {
+    let mut enough = false;
+    let mut count = 0;
+    let mut counted = async |element: Element| {
+        count += 1;
+        let flow = sink(element).await;
+        enough = flow.is_break();
+        flow
+    };
+    let problem = match &source.traversal {
+        CheckedTraversal::Through { outer, inner } => {
+            let walks = (outer, inner);
+            composed::through(context, walks, environment, reader, ahead, &mut counted).await
+        }
+        CheckedTraversal::Union(walks) => {
+            composed::union(context, walks, environment, reader, ahead, &mut counted).await
+        }
+        plain => container(context, plain, environment, reader, ahead, &mut counted).await,
+    };
+    if !enough
+        && let Some(last) = &source.last
+        && let Ok(address) = number(attempt::value(context, last, environment, reader).await)
+    {
+        let _ = sink(Element::new(VirtAddr::new(address), count)).await;
+    }
+    problem
+}
+
+/// The elements of one container.
+async fn container(
+    context: &Rc<Context>,
+    traversal: &CheckedTraversal,
+    environment: &Environment,
+    reader: &Reader,
+    ahead: &Ahead,
+    sink: &mut impl AsyncFnMut(Element) -> ControlFlow<()>,
+) -> Option<String> {
+    match run_traversal(context, traversal, environment, reader, ahead, sink).await {
         Ok(End::Complete | End::Enough) => None,
         Ok(End::Stopped(problem)) => Some(problem.to_string()),
         // No container at all (a kernel thread has no mm, a dead task no files): no elements.
@@ -123,15 +206,15 @@ async fn traverse(
 
 async fn run_traversal(
     context: &Rc<Context>,
-    source: &CheckedSource,
+    traversal: &CheckedTraversal,
     environment: &Environment,
     reader: &Reader,
-    windows: &Rc<[Window]>,
+    ahead: &Ahead,
     sink: &mut impl AsyncFnMut(Element) -> ControlFlow<()>,
 ) -> Result<End, Reason> {
     let space = context.space();
     let at = |typed| place(context, typed, environment, reader);
-    Ok(match &source.traversal {
+    Ok(match traversal {
         CheckedTraversal::List { head, link, first } => {
             if let Some(first) = first {
                 let first = at(first).await?;
@@ -165,7 +248,7 @@ async fn run_traversal(
                 link: *link,
                 layout: *layout,
             };
-            let tell = teller(context, reader, windows);
+            let tell = teller(context, reader, &ahead.windows);
             tree.walk(reader, space, tell, sink).await
         }
         CheckedTraversal::Tree {
@@ -182,7 +265,7 @@ async fn run_traversal(
                 sibling: *sibling,
                 through,
             };
-            let tell = teller(context, reader, windows);
+            let tell = teller(context, reader, &ahead.windows);
             tree.walk(reader, space, tell, sink).await
         }
         CheckedTraversal::Array {
@@ -242,7 +325,37 @@ async fn run_traversal(
             .walk(reader, space, sink)
             .await
         }
-        CheckedTraversal::Query(_) => End::Complete,
+        CheckedTraversal::Rhashtable { root, link, layout } => {
+            let table = Rhashtable {
+                root: at(root).await?,
+                link: *link,
+                layout: *layout,
+            };
+            let tell = teller(context, reader, &ahead.windows);
+            table.walk(reader, space, tell, sink).await
+        }
+        CheckedTraversal::Bits { mask, count, word } => {
+            let mask = at(mask).await?;
+            let (word, count) = (
+                *word,
+                number(attempt::value(context, count, environment, reader).await)?,
+            );
+            Bits { mask, word, count }.walk(reader, space, sink).await
+        }
+        CheckedTraversal::Follow(pointer) => {
+            let pointer = number(attempt::value(context, pointer, environment, reader).await)?;
+            if pointer == 0 {
+                return Err(Reason::NullPointer);
+            }
+            let element = Element::pointed_at(VirtAddr::new(pointer), 0);
+            match sink(element).await {
+                ControlFlow::Continue(()) => End::Complete,
+                ControlFlow::Break(()) => End::Enough,
+            }
+        }
+        CheckedTraversal::Through { .. }
+        | CheckedTraversal::Union(_)
+        | CheckedTraversal::Query(_) => End::Complete,
     })
 }
 
@@ -291,25 +404,45 @@ async fn walk_of(
     });
     let environment = Environment::default().with_locals(vec![owner]);
     let mut found = Vec::new();
-    let problem = boxed_traverse(context, walk, &environment, reader, &mut found).await;
+    let mut take = |element: Element| {
+        found.push(element.address);
+        ControlFlow::Continue(())
+    };
+    let ahead = Ahead::default();
+    let problem = boxed_traverse(context, walk, &environment, reader, &ahead, &mut take).await;
     (found, problem)
 }
 
-/// As [`traverse`], on the heap: trees call it for walks of their own.
-fn boxed_traverse<'a>(
+/// Takes elements at once.
+type Taking<'a> = dyn FnMut(Element) -> ControlFlow<()> + 'a;
+
+/// As [`traverse`], on the heap: walks call it for walks of their own.
+pub(super) fn boxed_traverse<'a>(
     context: &'a Rc<Context>,
     source: &'a CheckedSource,
     environment: &'a Environment,
     reader: &'a Reader,
-    found: &'a mut Vec<VirtAddr>,
+    ahead: &'a Ahead,
+    take: &'a mut Taking<'_>,
 ) -> Borrowed<'a, Option<String>> {
     Box::pin(async move {
-        let windows: Rc<[Window]> = Rc::from([]);
-        let mut sink = async |element: Element| {
-            found.push(element.address);
-            ControlFlow::Continue(())
-        };
-        traverse(context, source, environment, reader, &windows, &mut sink).await
+        let mut sink = async |element: Element| take(element);
+        traverse(context, source, environment, reader, ahead, &mut sink).await
+    })
+}
+
+/// As [`container`], on the heap.
+pub(super) fn boxed_container<'a>(
+    context: &'a Rc<Context>,
+    traversal: &'a CheckedTraversal,
+    environment: &'a Environment,
+    reader: &'a Reader,
+    ahead: &'a Ahead,
+    take: &'a mut Taking<'_>,
+) -> Borrowed<'a, Option<String>> {
+    Box::pin(async move {
+        let mut sink = async |element: Element| take(element);
+        container(context, traversal, environment, reader, ahead, &mut sink).await
     })
 }
 
@@ -345,11 +478,11 @@ pub(super) fn predict(
     source: &Rc<CheckedSource>,
     environment: &Environment,
     reader: &Reader,
-    windows: &Rc<[Window]>,
+    ahead: &Ahead,
 ) {
     for number in 0..source.predictors.len() {
         let (context, source) = (Rc::clone(context), Rc::clone(source));
-        let (environment, windows) = (environment.clone(), Rc::clone(windows));
+        let (environment, windows) = (environment.clone(), Rc::clone(&ahead.windows));
         reader.predict(move |reader| async move {
             let Some(Predictor::Walk {
                 source: other,
@@ -397,7 +530,7 @@ async fn predict_by_walk(
         reader.predict(move |reader| async move { guess.follow(inner, reader).await });
         ControlFlow::Continue(())
     };
-    let none: Rc<[Window]> = Rc::from([]);
+    let none = Ahead::default();
     traverse(&guess.context, other, environment, reader, &none, &mut sink).await;
 }
 

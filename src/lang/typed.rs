@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::profile::{BitField, Enumeration, Type};
 use crate::value::{Value, ValueType};
-use crate::walk::{Entries, HlistKind, MapleLayout, RbtreeLayout, XarrayLayout};
+use crate::walk::{Entries, HlistKind, MapleLayout, RbtreeLayout, RhashtableLayout, XarrayLayout};
 
 use super::ast::{BinaryOperator, Direction, LogicalOperator, SetOperator, Span, UnaryOperator};
 use super::function::{Aggregate, Builtin};
@@ -227,6 +227,8 @@ pub struct CheckedSource {
     pub element: Type,
     /// How it goes from one to the next.
     pub traversal: CheckedTraversal,
+    /// What does not hold for an element of the container makes it no element of the walk.
+    pub filter: Option<Rc<Typed>>,
     /// One more element behind the container's, a pointer.
     pub last: Option<Typed>,
     /// Prefetch, in words that `exec` knows.
@@ -337,6 +339,35 @@ pub enum CheckedTraversal {
         /// Bits of it that count.
         count: Typed,
     },
+    /// See [`crate::walk::Rhashtable`].
+    Rhashtable {
+        /// Place of the table.
+        root: Typed,
+        /// Offset of the link in an element.
+        link: u64,
+        /// The kernel's layout.
+        layout: RhashtableLayout,
+    },
+    /// See [`crate::walk::Bits`].
+    Bits {
+        /// Place of the first word.
+        mask: Typed,
+        /// Bits that count.
+        count: Typed,
+        /// Bytes of a word.
+        word: u64,
+    },
+    /// What a pointer points to, if it is not null.
+    Follow(Typed),
+    /// For each element of an outer walk, in its order, the elements of the container that the inner one finds there.
+    Through {
+        /// The outer walk, which no name of the query stands for.
+        outer: Rc<CheckedSource>,
+        /// The container, seen from the outer element; its elements have the same [`SourceId`] as those of the whole.
+        inner: Rc<Self>,
+    },
+    /// The elements of several walks, one after the other; they all have the same [`SourceId`] as those of the whole.
+    Union(Vec<Rc<CheckedSource>>),
     /// Rows of another query.
     Query(Rc<CheckedQuery>),
 }
@@ -469,22 +500,43 @@ impl Typed {
 }
 
 impl CheckedSource {
-    /// The expressions that its container's address and extent come from.
+    /// The expressions that its container's address and extent come from, those of hidden walks included.
     pub fn expressions(&self) -> Vec<&Typed> {
-        let mut expressions: Vec<&Typed> = self.last.iter().collect();
-        match &self.traversal {
-            CheckedTraversal::List { head, first, .. } => {
+        let mut expressions: Vec<&Typed> = self.last.iter().chain(self.filter.as_deref()).collect();
+        self.traversal.collect_expressions(&mut expressions);
+        expressions
+    }
+
+    /// Whether its elements, or those of the outer walks that it goes through, are what `id` stands for.
+    pub fn binds(&self, id: SourceId) -> bool {
+        let outer = match &self.traversal {
+            CheckedTraversal::Through { outer, .. } => outer.binds(id),
+            CheckedTraversal::Union(walks) => walks.iter().any(|walk| walk.binds(id)),
+            _ => false,
+        };
+        self.id == id || outer
+    }
+}
+
+impl CheckedTraversal {
+    fn collect_expressions<'a>(&'a self, expressions: &mut Vec<&'a Typed>) {
+        match self {
+            Self::List { head, first, .. } => {
                 expressions.push(head);
                 expressions.extend(first);
             }
-            CheckedTraversal::Hlist { head, .. } => expressions.push(head),
-            CheckedTraversal::Tree { root, .. }
-            | CheckedTraversal::Rbtree { root, .. }
-            | CheckedTraversal::Xarray { root, .. }
-            | CheckedTraversal::Maple { root, .. } => expressions.push(root),
-            CheckedTraversal::Array { base, count, .. } => expressions.extend([base, count]),
-            CheckedTraversal::Chain { first, .. } => expressions.push(first),
-            CheckedTraversal::PerCpu {
+            Self::Hlist { head, .. } => expressions.push(head),
+            Self::Tree { root, .. }
+            | Self::Rbtree { root, .. }
+            | Self::Rhashtable { root, .. }
+            | Self::Xarray { root, .. }
+            | Self::Maple { root, .. } => expressions.push(root),
+            Self::Array { base, count, .. }
+            | Self::Bits {
+                mask: base, count, ..
+            } => expressions.extend([base, count]),
+            Self::Chain { first, .. } | Self::Follow(first) => expressions.push(first),
+            Self::PerCpu {
                 symbol,
                 offsets,
                 mask,
@@ -492,8 +544,16 @@ impl CheckedSource {
             } => {
                 expressions.extend([symbol, offsets, mask, count]);
             }
-            CheckedTraversal::Query(_) => {}
+            Self::Through { outer, inner } => {
+                expressions.extend(outer.expressions());
+                inner.collect_expressions(expressions);
+            }
+            Self::Union(walks) => {
+                for walk in walks {
+                    expressions.extend(walk.expressions());
+                }
+            }
+            Self::Query(_) => {}
         }
-        expressions
     }
 }

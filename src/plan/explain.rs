@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::lang::typed::{
     CheckedBody, CheckedQuery, CheckedSource, CheckedTraversal, Node, Predictor, Typed, WalkBody,
 };
+use crate::profile::Type;
 use crate::walk::HlistKind;
 
 use super::windows::Windows;
@@ -118,9 +119,21 @@ fn write_walk(out: &mut String, body: &WalkBody, depth: usize) {
     }
 }
 
+/// How a source goes from element to element, in one line.
 fn traversal(source: &CheckedSource) -> String {
-    let element = &source.element;
-    match &source.traversal {
+    let condition = if source.filter.is_some() {
+        ", those that its `where` holds for"
+    } else {
+        ""
+    };
+    format!(
+        "{}{condition}",
+        traversal_to(&source.element, &source.traversal)
+    )
+}
+
+fn traversal_to(element: &Type, traversal: &CheckedTraversal) -> String {
+    match traversal {
         CheckedTraversal::List { link, .. } => format!(
             "list of `{element}`, linked at {link:#x}; a round an element, less what is read ahead"
         ),
@@ -142,6 +155,29 @@ fn traversal(source: &CheckedSource) -> String {
         CheckedTraversal::Xarray { .. } => format!("xarray of `{element}`; a round a level"),
         CheckedTraversal::Maple { .. } => format!("maple tree of `{element}`; a round a level"),
         CheckedTraversal::PerCpu { .. } => format!("per-CPU `{element}`, one round"),
+        CheckedTraversal::Rhashtable { link, .. } => {
+            format!(
+                "resizable hash table of `{element}`, linked at {link:#x}; a round an element of the longest chain"
+            )
+        }
+        CheckedTraversal::Bits { .. } => format!("set bits of words `{element}`, one round"),
+        CheckedTraversal::Follow(_) => format!("the `{element}` that a pointer points to"),
+        CheckedTraversal::Through { outer, inner } => format!(
+            "{}; all at the same time, for each of `{}` ({})",
+            traversal_to(element, inner),
+            outer.walk,
+            self::traversal(outer)
+        ),
+        CheckedTraversal::Union(walks) => {
+            let walks: Vec<_> = walks
+                .iter()
+                .map(|walk| format!("`{}` ({})", walk.walk, self::traversal(walk)))
+                .collect();
+            format!(
+                "one after the other, read at the same time: {}",
+                walks.join(", ")
+            )
+        }
         CheckedTraversal::Query(_) => "the rows of a query".to_owned(),
     }
 }

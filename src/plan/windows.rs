@@ -71,16 +71,21 @@ impl Windows {
             }
             self.collect(expression, &[]);
         }
+        self.collect_links(source.id, &source.traversal);
+    }
+
+    /// What a traversal itself reads of the elements of `id`.
+    fn collect_links(&mut self, id: SourceId, traversal: &CheckedTraversal) {
         let mut link = |offset: u64, length| {
             self.add(
                 Base {
-                    source: source.id,
+                    source: id,
                     offset: i64::try_from(offset).unwrap_or(i64::MAX),
                 },
                 length,
             );
         };
-        match &source.traversal {
+        match traversal {
             CheckedTraversal::List { link: offset, .. } => link(*offset, 16),
             CheckedTraversal::Tree {
                 children,
@@ -91,7 +96,7 @@ impl Windows {
                 link(*children, 16);
                 link(*sibling, 16);
                 if let Some(through) = through {
-                    self.collect_through(source.id, through);
+                    self.collect_through(id, through);
                 }
             }
             CheckedTraversal::Hlist {
@@ -102,6 +107,16 @@ impl Windows {
             CheckedTraversal::Hlist { link: offset, .. } => link(*offset, 16),
             CheckedTraversal::Rbtree { link: offset, .. } => link(*offset, 24),
             CheckedTraversal::Chain { next, .. } => link(*next, 8),
+            CheckedTraversal::Rhashtable { link: offset, .. } => link(*offset, 8),
+            CheckedTraversal::Through { outer, inner } => {
+                self.collect_source(outer);
+                self.collect_links(id, inner);
+            }
+            CheckedTraversal::Union(walks) => {
+                for walk in walks {
+                    self.collect_source(walk);
+                }
+            }
             CheckedTraversal::Query(query) => self.collect_query(query),
             _ => {}
         }

@@ -7,6 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::traversal::{
+    ArrayTraversal, BitsTraversal, ChainTraversal, FollowTraversal, LinkedTraversal, ListTraversal,
+    MapleTraversal, PerCpuTraversal, RbtreeTraversal, RhashtableTraversal, Traversal,
+    TreeTraversal, XarrayTraversal,
+};
+
 /// The first line that every library file must have.
 pub const LIBRARY_FORMAT: &str = "nettlp-walks/1";
 
@@ -76,60 +82,100 @@ pub struct PerCpuArea {
     pub count: String,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WalkFile {
-    doc: String,
-    element: String,
-    #[serde(default)]
-    of: Option<String>,
-    #[serde(default)]
-    root: Option<String>,
-    #[serde(default)]
-    last: Option<String>,
-    #[serde(default)]
-    predict: Vec<String>,
-    #[serde(default)]
-    select: Vec<String>,
-    #[serde(default)]
-    columns: BTreeMap<String, ColumnFile>,
-    #[serde(default)]
-    variants: Vec<VariantFile>,
-    #[serde(default)]
-    needs: Vec<String>,
-    list: Option<ListTraversal>,
-    tree: Option<TreeTraversal>,
-    array: Option<ArrayTraversal>,
-    hlist: Option<LinkedTraversal>,
-    llist: Option<LinkedTraversal>,
-    plist: Option<LinkedTraversal>,
-    rbtree: Option<RbtreeTraversal>,
-    radix: Option<XarrayTraversal>,
-    chain: Option<ChainTraversal>,
-    xarray: Option<XarrayTraversal>,
-    maple: Option<MapleTraversal>,
-    per_cpu: Option<PerCpuTraversal>,
+/// A struct with the fields given and one for each traversal, and the traversal that it names.
+macro_rules! with_traversals {
+    ($(#[$attribute:meta])* struct $name:ident { $($fields:tt)* }) => {
+        with_traversals! {
+            $(#[$attribute])*
+            struct $name { $($fields)* }
+            list: ListTraversal => List,
+            hlist: LinkedTraversal => Hlist,
+            llist: LinkedTraversal => Llist,
+            plist: LinkedTraversal => Plist,
+            rbtree: RbtreeTraversal => Rbtree,
+            rhashtable: RhashtableTraversal => Rhashtable,
+            tree: TreeTraversal => Tree,
+            array: ArrayTraversal => Array,
+            bits: BitsTraversal => Bits,
+            chain: ChainTraversal => Chain,
+            follow: FollowTraversal => Follow,
+            xarray: XarrayTraversal => Xarray,
+            radix: XarrayTraversal => Radix,
+            maple: MapleTraversal => Maple,
+            per_cpu: PerCpuTraversal => PerCpu,
+            union: Vec<String> => Union,
+        }
+    };
+    (
+        $(#[$attribute:meta])*
+        struct $name:ident { $($(#[$of_field:meta])* $field:ident: $type:ty,)* }
+        $($traversal:ident: $written:ty => $kind:ident,)*
+    ) => {
+        $(#[$attribute])*
+        struct $name {
+            $($(#[$of_field])* $field: $type,)*
+            $($traversal: Option<$written>,)*
+        }
+
+        impl $name {
+            /// The one traversal that it names; `Ok(None)` where it names none.
+            fn traversal(&mut self) -> Result<Option<Traversal>, &'static str> {
+                let mut named = Vec::new();
+                $(named.extend(self.$traversal.take().map(Traversal::$kind));)*
+                match named.len() {
+                    0 | 1 => Ok(named.pop()),
+                    _ => Err("names more than one traversal"),
+                }
+            }
+        }
+    };
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VariantFile {
-    #[serde(default)]
-    needs: Vec<String>,
-    #[serde(default)]
-    root: Option<String>,
-    list: Option<ListTraversal>,
-    tree: Option<TreeTraversal>,
-    array: Option<ArrayTraversal>,
-    hlist: Option<LinkedTraversal>,
-    llist: Option<LinkedTraversal>,
-    plist: Option<LinkedTraversal>,
-    rbtree: Option<RbtreeTraversal>,
-    radix: Option<XarrayTraversal>,
-    chain: Option<ChainTraversal>,
-    xarray: Option<XarrayTraversal>,
-    maple: Option<MapleTraversal>,
-    per_cpu: Option<PerCpuTraversal>,
+/// What a walk or variant without a traversal is told.
+const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, array, bits, chain, follow, xarray, radix, maple, per_cpu or union)";
+
+with_traversals! {
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct WalkFile {
+        doc: String,
+        element: String,
+        #[serde(default)]
+        of: Option<String>,
+        #[serde(default)]
+        root: Option<String>,
+        #[serde(default)]
+        through: Option<String>,
+        #[serde(default, rename = "where")]
+        filter: Option<String>,
+        #[serde(default)]
+        last: Option<String>,
+        #[serde(default)]
+        predict: Vec<String>,
+        #[serde(default)]
+        select: Vec<String>,
+        #[serde(default)]
+        columns: BTreeMap<String, ColumnFile>,
+        #[serde(default)]
+        variants: Vec<VariantFile>,
+        #[serde(default)]
+        needs: Vec<String>,
+    }
+}
+
+with_traversals! {
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct VariantFile {
+        #[serde(default)]
+        needs: Vec<String>,
+        #[serde(default)]
+        root: Option<String>,
+        #[serde(default)]
+        through: Option<String>,
+        #[serde(default, rename = "where")]
+        filter: Option<String>,
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -192,128 +238,6 @@ pub struct Iterate {
     pub limit: u64,
 }
 
-/// An embedded doubly linked list (`include/linux/list.h`).
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct ListTraversal {
-    /// The list's head, a `struct list_head`, seen from the owner or root; left out: the root itself.
-    #[serde(default)]
-    pub head: Option<String>,
-    /// The element's member that links it.
-    pub link: String,
-    /// Whether the owner or root is the first element.
-    #[serde(default)]
-    pub include_root: bool,
-}
-
-/// A list with a head of its own type: a hash list of any kind (`include/linux/list.h`, `list_nulls.h`, `list_bl.h`), a lock-less
-/// list (`llist.h`) or a list by priority (`plist.h`).
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct LinkedTraversal {
-    /// The list's head, seen from the owner or root: a `struct hlist_head`, `llist_head` …, as the link's type has it.
-    pub head: String,
-    /// The element's member that links it.
-    pub link: String,
-}
-
-/// A red-black tree (`include/linux/rbtree.h`).
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct RbtreeTraversal {
-    /// The `struct rb_root` or `struct rb_root_cached`, seen from the owner or root.
-    pub root: String,
-    /// The element's member that is its `struct rb_node`.
-    pub link: String,
-}
-
-/// A tree by lists of children (`task_struct.children` and `sibling`), depth first, the root included.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct TreeTraversal {
-    /// The element's member that is the head of its children's list.
-    pub children: String,
-    /// The child's member that links it.
-    pub sibling: String,
-    /// A walk of objects of the element whose children count as the element's own, in its order (the threads of a process).
-    #[serde(default)]
-    pub through: Option<String>,
-}
-
-/// An array of elements or of pointers to them.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct ArrayTraversal {
-    /// The array, or a pointer to its first entry.
-    pub base: String,
-    /// How many entries; left out: as many as the array's type says.
-    #[serde(default)]
-    pub count: Option<String>,
-}
-
-/// A singly linked chain that ends with a null pointer or with its own beginning.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct ChainTraversal {
-    /// A pointer to the first element.
-    pub first: String,
-    /// The element's member that points to the next.
-    pub next: String,
-}
-
-/// An xarray, radix tree or IDR (`include/linux/xarray.h`).
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct XarrayTraversal {
-    /// The `struct xarray` (or `struct radix_tree_root`).
-    pub root: String,
-}
-
-/// A maple tree (`include/linux/maple_tree.h`).
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct MapleTraversal {
-    /// The `struct maple_tree`.
-    pub root: String,
-}
-
-/// A per-CPU variable, once a CPU.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct PerCpuTraversal {
-    /// The variable's symbol.
-    pub symbol: String,
-}
-
-/// How a walk goes from element to element.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Traversal {
-    /// See [`ListTraversal`].
-    List(ListTraversal),
-    /// A hash list; see [`LinkedTraversal`].
-    Hlist(LinkedTraversal),
-    /// A lock-less list; see [`LinkedTraversal`].
-    Llist(LinkedTraversal),
-    /// A list by priority; see [`LinkedTraversal`].
-    Plist(LinkedTraversal),
-    /// See [`RbtreeTraversal`].
-    Rbtree(RbtreeTraversal),
-    /// A radix tree, on kernels where that is an xarray; see [`XarrayTraversal`].
-    Radix(XarrayTraversal),
-    /// See [`TreeTraversal`].
-    Tree(TreeTraversal),
-    /// See [`ArrayTraversal`].
-    Array(ArrayTraversal),
-    /// See [`ChainTraversal`].
-    Chain(ChainTraversal),
-    /// See [`XarrayTraversal`].
-    Xarray(XarrayTraversal),
-    /// See [`MapleTraversal`].
-    Maple(MapleTraversal),
-    /// See [`PerCpuTraversal`].
-    PerCpu(PerCpuTraversal),
-}
-
 /// One way to walk an entity, for kernels that have what it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WalkVariant {
@@ -321,6 +245,10 @@ pub struct WalkVariant {
     pub needs: Vec<String>,
     /// Where it starts, for walks that belong to nobody.
     pub root: Option<String>,
+    /// The name of an outer walk: for each of its elements, in its order, there is a container, which is seen from that element.
+    pub through: Option<String>,
+    /// A condition: what it does not hold for is no element.
+    pub filter: Option<String>,
     /// How it goes on.
     pub traversal: Traversal,
 }
@@ -431,58 +359,43 @@ fn problem(file: &str, place: &str, problem: &'static str) -> LibraryError {
     }
 }
 
-/// The one traversal that a walk or variant names; `Ok(None)` where it names none.
-macro_rules! traversal_of {
-    ($from:expr) => {{
-        let mut named = Vec::new();
-        named.extend($from.list.map(Traversal::List));
-        named.extend($from.hlist.map(Traversal::Hlist));
-        named.extend($from.llist.map(Traversal::Llist));
-        named.extend($from.plist.map(Traversal::Plist));
-        named.extend($from.rbtree.map(Traversal::Rbtree));
-        named.extend($from.radix.map(Traversal::Radix));
-        named.extend($from.tree.map(Traversal::Tree));
-        named.extend($from.array.map(Traversal::Array));
-        named.extend($from.chain.map(Traversal::Chain));
-        named.extend($from.xarray.map(Traversal::Xarray));
-        named.extend($from.maple.map(Traversal::Maple));
-        named.extend($from.per_cpu.map(Traversal::PerCpu));
-        if named.len() > 1 {
-            Err("names more than one traversal")
-        } else {
-            Ok(named.pop())
-        }
-    }};
-}
-
-fn convert_walk(file: &str, name: &str, walk: WalkFile) -> Result<Walk, LibraryError> {
+fn convert_walk(file: &str, name: &str, mut walk: WalkFile) -> Result<Walk, LibraryError> {
     let place = format!("walks.{name}");
-    let columns = convert_columns(file, &format!("{place}.columns"), walk.columns)?;
+    let wrong = |what| problem(file, &place, what);
+    let columns = convert_columns(
+        file,
+        &format!("{place}.columns"),
+        std::mem::take(&mut walk.columns),
+    )?;
+    let own = walk.traversal().map_err(wrong)?;
     let mut variants = Vec::new();
-    for variant in walk.variants {
-        let traversal = traversal_of!(variant)
+    for mut variant in std::mem::take(&mut walk.variants) {
+        let traversal = variant
+            .traversal()
             .and_then(|traversal| traversal.ok_or("a variant names no traversal"))
-            .map_err(|what| problem(file, &place, what))?;
-        let root = variant.root.or_else(|| walk.root.clone());
+            .map_err(wrong)?;
         variants.push(WalkVariant {
             needs: variant.needs,
-            root,
+            root: variant.root.or_else(|| walk.root.clone()),
+            through: variant.through.or_else(|| walk.through.clone()),
+            filter: variant.filter.or_else(|| walk.filter.clone()),
             traversal,
         });
     }
-    if let Some(traversal) = traversal_of!(walk).map_err(|what| problem(file, &place, what))? {
+    if let Some(traversal) = own {
         variants.push(WalkVariant {
             needs: walk.needs,
             root: walk.root,
+            through: walk.through,
+            filter: walk.filter,
             traversal,
         });
     }
     if variants.is_empty() {
-        return Err(problem(
-            file,
-            &place,
-            "names no traversal (list, hlist, llist, plist, rbtree, tree, array, chain, xarray, radix, maple or per_cpu)",
-        ));
+        return Err(wrong(NO_TRAVERSAL));
+    }
+    for variant in &variants {
+        contradiction(variant).map_or(Ok(()), |what| Err(wrong(what)))?;
     }
     Ok(Walk {
         file: file.to_owned(),
@@ -495,6 +408,23 @@ fn convert_walk(file: &str, name: &str, walk: WalkFile) -> Result<Walk, LibraryE
         columns,
         variants,
     })
+}
+
+/// What in a variant cannot be meant together.
+fn contradiction(variant: &WalkVariant) -> Option<&'static str> {
+    match &variant.traversal {
+        Traversal::Union(walks) if walks.is_empty() => Some("a union of no walks"),
+        Traversal::Union(_) if variant.through.is_some() => {
+            Some("a union goes through nothing: its walks may")
+        }
+        Traversal::Union(_) if variant.root.is_some() => {
+            Some("a union has no root: its walks have")
+        }
+        _ if variant.through.is_some() && variant.root.is_some() => {
+            Some("has both a `root` and a walk that it goes `through`")
+        }
+        _ => None,
+    }
 }
 
 fn convert_columns(
@@ -634,5 +564,30 @@ functions:
             error,
             "small.yaml: walks.tasks: names more than one traversal"
         );
+    }
+
+    #[test]
+    fn what_cannot_be_meant_together_is_refused() {
+        let list = "    list: {head: tasks, link: tasks, include_root: true}";
+        for (written, problem) in [
+            ("    union: [a, b]", "a union has no root: its walks have"),
+            ("    union: []", "a union of no walks"),
+            (
+                "    through: rows\n    follow: {pointer: next}",
+                "has both a `root` and a walk that it goes `through`",
+            ),
+            (
+                "    through: rows\n    union: [a]",
+                "a union goes through nothing: its walks may",
+            ),
+            ("    where: 1", NO_TRAVERSAL),
+        ] {
+            let file = SMALL.replace(list, written);
+            let error = Library::default().add("small.yaml", &file).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("small.yaml: walks.tasks: {problem}")
+            );
+        }
     }
 }

@@ -53,6 +53,7 @@ mod schema;
 mod search_path;
 mod symbols;
 pub mod text;
+mod traversal;
 mod types;
 
 #[cfg(test)]
@@ -67,14 +68,17 @@ pub use examine::{Examination, Finding, Gravity, examine};
 pub use header::{Architecture, ByteOrder, Constants, FORMAT, Header, Kind, Origin, PercpuBase};
 pub use layout::LayoutProfile;
 pub use library::{
-    ArrayTraversal, ChainTraversal, Definition, ExpressionVariant, Function, Iterate,
-    LIBRARY_FORMAT, Library, LibraryError, LinkedTraversal, ListTraversal, MapleTraversal,
-    PerCpuArea, PerCpuTraversal, RbtreeTraversal, Traversal, TreeTraversal, Walk, WalkVariant,
-    XarrayTraversal,
+    Definition, ExpressionVariant, Function, Iterate, LIBRARY_FORMAT, Library, LibraryError,
+    PerCpuArea, Walk, WalkVariant,
 };
 pub use outline::{Outline, Row, Summary, outline};
 pub use preview::Preview;
 pub use search_path::{Entry, PATH_VARIABLE, SearchPath};
+pub use traversal::{
+    ArrayTraversal, BitsTraversal, ChainTraversal, FollowTraversal, LinkedTraversal, ListTraversal,
+    MapleTraversal, PerCpuTraversal, RbtreeTraversal, RhashtableTraversal, Traversal,
+    TreeTraversal, XarrayTraversal,
+};
 pub use types::{
     Aggregate, AggregateKind, BaseType, BitField, Encoding, Enumeration, FunctionType, Member,
     Symbol, SymbolKind, Type,

@@ -24,6 +24,8 @@ mod show;
 mod statements;
 mod stretch;
 #[cfg(test)]
+mod tests_composed;
+#[cfg(test)]
 mod tests_containers;
 mod watch;
 

@@ -16,10 +16,10 @@ use crate::value::Value;
 const PLACE: u64 = 0x600_0000;
 
 #[derive(Default)]
-struct Listener {
+pub(super) struct Listener {
     rows: Vec<Rows>,
-    reports: Vec<Report>,
-    texts: Vec<String>,
+    pub(super) reports: Vec<Report>,
+    pub(super) texts: Vec<String>,
 }
 
 impl Output for Listener {
@@ -42,7 +42,7 @@ fn session(memory: SparseMemory) -> Session {
     session_with(memory, Vec::new())
 }
 
-fn session_with(memory: SparseMemory, profiles: Vec<PathBuf>) -> Session {
+pub(super) fn session_with(memory: SparseMemory, profiles: Vec<PathBuf>) -> Session {
     Session::open(SessionOptions {
         memory: Box::new(crate::memory::Immediate::new(memory)),
         target: "the demo".to_owned(),
@@ -56,13 +56,13 @@ fn session_with(memory: SparseMemory, profiles: Vec<PathBuf>) -> Session {
     .unwrap()
 }
 
-fn recorded() -> SparseMemory {
+pub(super) fn recorded() -> SparseMemory {
     Recording::from_bytes(demo::RECORDING)
         .unwrap()
         .into_memory()
 }
 
-fn ask(session: &mut Session, text: &str) -> (Status, Listener) {
+pub(super) fn ask(session: &mut Session, text: &str) -> (Status, Listener) {
     let mut listener = Listener::default();
     let text = Arc::new(SourceText {
         name: "test".to_owned(),
@@ -73,7 +73,7 @@ fn ask(session: &mut Session, text: &str) -> (Status, Listener) {
 }
 
 /// The numbers in the rows of a query.
-fn numbers(session: &mut Session, text: &str) -> Vec<Vec<i128>> {
+pub(super) fn numbers(session: &mut Session, text: &str) -> Vec<Vec<i128>> {
     let (status, listener) = ask(session, text);
     assert_eq!(status, Status::Complete, "{text}: {:?}", listener.reports);
     let rows = listener.rows.iter().flat_map(|rows| &rows.rows);
@@ -87,7 +87,7 @@ fn numbers(session: &mut Session, text: &str) -> Vec<Vec<i128>> {
 }
 
 /// What a statement is refused with: its message and the label at the place.
-fn refusal(session: &mut Session, text: &str) -> String {
+pub(super) fn refusal(session: &mut Session, text: &str) -> String {
     let (status, listener) = ask(session, text);
     assert_eq!(status, Status::Wrong, "{text}");
     format!("{:?}", listener.reports)

@@ -1,16 +1,18 @@
 //! Kernel containers in the kernel's words: list, hash list, lock-less list, tree by children, red-black tree, array, chain, xarray,
-//! maple tree, per-CPU variable.
+//! maple tree, resizable hash table, bit mask, per-CPU variable.
 //!
 //! A walk turns a container's address and layout into its elements' addresses, in the container's order, and hands each to its
 //! sink as early as it knows it. Every walk is bounded, notices cycles, and says how it ended; it never recurses on the stack. Which
 //! container of which struct is walked comes from outside: no kernel type is named here except those of the containers themselves.
 
 mod array;
+mod bits;
 mod hlist;
 mod list;
 mod maple;
 mod per_cpu;
 mod rbtree;
+mod rhashtable;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -25,11 +27,13 @@ use crate::addr::VirtAddr;
 use crate::wave::Unreadable;
 
 pub use array::{Array, Chain, Entries};
+pub use bits::Bits;
 pub use hlist::{Hlist, HlistKind};
 pub use list::List;
 pub use maple::{Maple, MapleLayout, NodeLayout};
 pub use per_cpu::PerCpu;
 pub use rbtree::{Rbtree, RbtreeLayout};
+pub use rhashtable::{Rhashtable, RhashtableLayout};
 pub use tree::{Holders, Tree};
 pub use xarray::{Xarray, XarrayLayout};
 
@@ -47,6 +51,8 @@ pub struct Element {
     pub depth: u32,
     /// What is known against it; may be noted after the element was handed over.
     pub quality: Quality,
+    /// The element of an outer walk whose container it is in, where there is one.
+    pub outer: Option<Rc<Self>>,
 }
 
 impl Element {
@@ -57,11 +63,12 @@ impl Element {
             index,
             depth: 0,
             quality: Quality::default(),
+            outer: None,
         }
     }
 
     /// The element that entry `index` of a container points to; suspect where no kernel object can be there.
-    fn pointed_at(address: VirtAddr, index: u64) -> Self {
+    pub fn pointed_at(address: VirtAddr, index: u64) -> Self {
         let element = Self::new(address, index);
         if !is_kernel_pointer(address) {
             element

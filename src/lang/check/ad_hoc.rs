@@ -15,7 +15,7 @@ use super::linked::Link;
 use super::scope::{Scope, ScopeSource, typed};
 
 /// Traversals that can be written in a query, each with an example.
-static AD_HOC: [(&str, &str); 12] = [
+static AD_HOC: [(&str, &str); 14] = [
     ("list", "list(struct module.list) from modules"),
     (
         "hlist",
@@ -34,10 +34,15 @@ static AD_HOC: [(&str, &str); 12] = [
         "rbtree(struct sched_entity.run_node) from percpu(runqueues, 0).cfs.tasks_timeline",
     ),
     (
+        "rhashtable",
+        "rhashtable(struct netlink_sock.node) from nl_table[0].hash",
+    ),
+    (
         "tree",
         "tree(struct task_struct.children, struct task_struct.sibling) from init_task",
     ),
     ("array", "array(init_task.signal.rlim)"),
+    ("bits", "bits(__cpu_possible_mask.bits)"),
     (
         "chain",
         "chain(struct file_system_type.next) from file_systems",
@@ -96,7 +101,22 @@ impl Checker<'_> {
                 let first = self.root_value(source, name, scope)?;
                 (CheckedTraversal::Chain { first, next }, element)
             }
-            ("hlist" | "llist" | "plist" | "rbtree", [link]) => {
+            ("bits", [TraversalArgument::Expression(mask)]) => {
+                let mask = self.expression(mask, scope)?;
+                self.bits(mask, None, name.span)?
+            }
+            (
+                "bits",
+                [
+                    TraversalArgument::Expression(mask),
+                    TraversalArgument::Expression(count),
+                ],
+            ) => {
+                let mask = self.expression(mask, scope)?;
+                let count = self.number(count, scope)?;
+                self.bits(mask, Some(count), name.span)?
+            }
+            ("hlist" | "llist" | "plist" | "rbtree" | "rhashtable", [link]) => {
                 self.ad_hoc_linked(name, link, source, scope)?
             }
             ("xarray" | "radix", [element]) => {
@@ -149,6 +169,7 @@ impl Checker<'_> {
             element,
             traversal,
             last: None,
+            filter: None,
             predictors: Vec::new(),
             optional: source.optional,
         };

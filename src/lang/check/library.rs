@@ -6,13 +6,13 @@ use std::sync::Arc;
 use crate::lang::ast::{Expression, Name, Span};
 use crate::lang::catalog::CheckedFunction;
 use crate::lang::parse_expression;
-use crate::lang::typed::{FunctionBody, LibraryFunction, Node, Property, Typed};
+use crate::lang::typed::{FunctionBody, LibraryFunction, Node, Typed};
 use crate::profile::{Definition, Iterate, Type};
 use crate::report::{Report, SourceText};
 use crate::value::ValueType;
 
 use super::Checker;
-use super::name::property_of;
+use super::composed::element_scope;
 use super::scope::{Scope, ScopeSource, typed};
 
 impl Checker<'_> {
@@ -280,28 +280,15 @@ impl Checker<'_> {
             self.relabel(name.span);
             return None;
         };
-        let id = source.source.id;
-        let element = typed(
-            Node::Element(id),
-            ValueType::Kernel(source.source.element.clone()),
+        let walked = &source.source;
+        let owner = source.owner.as_ref();
+        let inner = element_scope(
+            walked.id,
+            &walked.element,
+            &walked.traversal,
+            owner,
             name.span,
         );
-        let mut inner = Scope {
-            self_place: Some(element),
-            ..Scope::default()
-        };
-        for (property, which) in [
-            ("index", Property::Index),
-            ("depth", Property::Depth),
-            ("address", Property::Address),
-        ] {
-            inner
-                .names
-                .push((property.to_owned(), property_of(id, which, name.span)));
-        }
-        if let Some(owner) = &source.owner {
-            inner.names.push(("owner".to_owned(), owner.clone()));
-        }
         let place = format!("{}: {key}", definition.file);
         let value = self.library_expression(&place, &text, &inner)?;
         Some(Some(Typed {

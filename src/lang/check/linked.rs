@@ -4,7 +4,7 @@ use crate::lang::ast::Span;
 use crate::lang::typed::{CheckedTraversal, Typed};
 use crate::profile::Type;
 use crate::value::ValueType;
-use crate::walk::{HlistKind, RbtreeLayout};
+use crate::walk::{HlistKind, RbtreeLayout, RhashtableLayout};
 
 use super::Checker;
 use super::member::at_member;
@@ -30,9 +30,11 @@ enum Shape {
     Plist,
     /// [`CheckedTraversal::Rbtree`].
     Rbtree,
+    /// [`CheckedTraversal::Rhashtable`].
+    Rhashtable,
 }
 
-const FAMILIES: [Family; 7] = [
+const FAMILIES: [Family; 8] = [
     Family {
         traversal: "list",
         link: "struct list_head",
@@ -77,6 +79,12 @@ const FAMILIES: [Family; 7] = [
             ("struct rb_root_cached", "rb_root.rb_node"),
         ],
         shape: Shape::Rbtree,
+    },
+    Family {
+        traversal: "rhashtable",
+        link: "struct rhash_head",
+        heads: &[("struct rhashtable", "")],
+        shape: Shape::Rhashtable,
     },
 ];
 
@@ -131,6 +139,11 @@ impl Checker<'_> {
                 root: begin,
                 link: link.offset,
                 layout: self.rbtree_layout(span)?,
+            },
+            Shape::Rhashtable => CheckedTraversal::Rhashtable {
+                root: begin,
+                link: link.offset,
+                layout: self.rhashtable_layout(span)?,
             },
         })
     }
@@ -239,6 +252,23 @@ impl Checker<'_> {
             parent_color: offset("__rb_parent_color")?,
             left: offset("rb_left")?,
             right: offset("rb_right")?,
+        })
+    }
+}
+
+impl Checker<'_> {
+    fn rhashtable_layout(&mut self, span: Span) -> Option<RhashtableLayout> {
+        let table = self.layout_member("struct rhashtable", "tbl", span)?.offset;
+        let mut offset = |member| {
+            let member = self.layout_member("struct bucket_table", member, span)?;
+            Some(member.offset)
+        };
+        Some(RhashtableLayout {
+            table,
+            size: offset("size")?,
+            nest: offset("nest")?,
+            future: offset("future_tbl")?,
+            buckets: offset("buckets")?,
         })
     }
 }

@@ -3,6 +3,7 @@
 mod ad_hoc;
 mod aggregate;
 mod cast;
+mod composed;
 mod expression;
 mod function;
 mod library;

@@ -175,7 +175,7 @@ impl Checker<'_> {
                 scope
                     .sources
                     .iter()
-                    .position(|source| source.source.id == *id)
+                    .position(|source| source.source.binds(*id))
             };
             let last = named
                 .iter()
@@ -447,6 +447,7 @@ pub(super) fn query_source(
         element: Type::Void,
         traversal: crate::lang::typed::CheckedTraversal::Query(Rc::new(query)),
         last: None,
+        filter: None,
         predictors: Vec::new(),
         optional,
     };

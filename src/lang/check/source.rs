@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crate::lang::ast::{DefineWalk, Expression, Name, Source, SourceKind, Span, TraversalArgument};
 use crate::lang::typed::{CheckedSource, Node, Predictor, SourceId, Typed};
-use crate::profile::{Type, Walk, WalkVariant};
+use crate::profile::{Traversal, Type, Walk, WalkVariant};
 use crate::report::{Report, SourceText, nearest};
 use crate::value::ValueType;
 
 use super::Checker;
 use super::ad_hoc::traversals;
+use super::composed::Whole;
 use super::query::{element_of, query_source};
 use super::scope::{Scope, ScopeSource, typed};
 
@@ -129,18 +130,32 @@ impl Checker<'_> {
             }
             return None;
         };
+        let id = self.new_source();
+        self.library_walk(id, name, walk, source, scope)
+    }
+
+    /// A walk of the library whose elements are called `id`.
+    pub(super) fn library_walk(
+        &mut self,
+        id: SourceId,
+        name: &Name,
+        walk: &Walk,
+        source: &Source,
+        scope: &Scope<'_>,
+    ) -> Option<ScopeSource> {
         let variant = self.walk_variant(&name.text, walk, name.span)?;
         let element = self.library_type(&walk.element, name.span)?;
         let (base, owner) = self.base(name, walk, &variant, source, scope)?;
-        let id = self.new_source();
         let place = format!("{}: walks.{}", walk.file, name.text);
-        let traversal = self.library_traversal(
-            &variant.traversal,
-            base.as_ref(),
-            &element,
-            &place,
-            name.span,
-        )?;
+        let whole = Whole {
+            id,
+            element: &element,
+            owner: owner.as_ref(),
+            place: &place,
+            span: name.span,
+        };
+        let traversal = self.whole_traversal(&variant, base.clone(), &whole)?;
+        let filter = self.element_condition(&variant, &traversal, &whole)?;
         let last = match (&walk.last, &base) {
             (Some(text), _) => {
                 let scope = Scope {
@@ -172,6 +187,7 @@ impl Checker<'_> {
             element,
             traversal,
             last,
+            filter,
             predictors,
             optional: source.optional,
         };
@@ -255,6 +271,12 @@ impl Checker<'_> {
             return None;
         }
         if let Some(root) = &source.root {
+            if variant.through.is_some() || matches!(variant.traversal, Traversal::Union(_)) {
+                let message = format!("`{}` is made of other walks", name.text);
+                let label = "only a walk that has a root of its own can start elsewhere";
+                self.error_with_hint(root.span, message, label, "leave `from …` out");
+                return None;
+            }
             let root = self.expression(root, scope)?;
             let root = match self.as_struct(root)? {
                 Ok((place, _)) => place,

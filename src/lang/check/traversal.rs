@@ -4,33 +4,32 @@ use std::rc::Rc;
 
 use crate::lang::ast::{Expression, ExpressionKind, Name, Source, SourceKind, Span};
 use crate::lang::typed::{CheckedSource, CheckedTraversal, Node, Typed};
-use crate::profile::{LinkedTraversal, Member, RbtreeTraversal, Traversal, TreeTraversal, Type};
+use crate::profile::{
+    LinkedTraversal, Member, RbtreeTraversal, RhashtableTraversal, Traversal, TreeTraversal, Type,
+};
 use crate::value::{Value, ValueType};
 use crate::walk::{Entries, MapleLayout, NodeLayout, XarrayLayout};
 
 use super::Checker;
+use super::composed::Whole;
 use super::linked::Link;
 use super::scope::{Scope, typed};
 
 impl Checker<'_> {
-    /// A traversal of the library, seen from `base`.
+    /// A traversal of the library, seen from the owner, root or outer element that is `self` in `scope`.
     pub(super) fn library_traversal(
         &mut self,
         traversal: &Traversal,
-        base: Option<&Typed>,
-        element: &Type,
-        place: &str,
-        span: Span,
+        scope: &Scope<'_>,
+        whole: &Whole<'_>,
     ) -> Option<CheckedTraversal> {
-        let scope = Scope {
-            self_place: base.cloned(),
-            ..Scope::default()
-        };
+        let (element, place, span) = (whole.element, whole.place, whole.span);
+        let base = scope.self_place.as_ref();
         match traversal {
             Traversal::List(list) => {
                 let head = match &list.head {
                     Some(text) => {
-                        self.library_expression(&format!("{place}.list.head"), text, &scope)?
+                        self.library_expression(&format!("{place}.list.head"), text, scope)?
                     }
                     None => base.cloned()?,
                 };
@@ -47,35 +46,66 @@ impl Checker<'_> {
                 })
             }
             Traversal::Hlist(LinkedTraversal { head, link }) => {
-                self.library_linked(["hlist", head, link], element, place, &scope, span)
+                self.library_linked(["hlist", head, link], element, place, scope, span)
             }
             Traversal::Llist(LinkedTraversal { head, link }) => {
-                self.library_linked(["llist", head, link], element, place, &scope, span)
+                self.library_linked(["llist", head, link], element, place, scope, span)
             }
             Traversal::Plist(LinkedTraversal { head, link }) => {
-                self.library_linked(["plist", head, link], element, place, &scope, span)
+                self.library_linked(["plist", head, link], element, place, scope, span)
             }
             Traversal::Rbtree(RbtreeTraversal { root, link }) => {
-                self.library_linked(["rbtree", root, link], element, place, &scope, span)
+                self.library_linked(["rbtree", root, link], element, place, scope, span)
             }
+            Traversal::Rhashtable(RhashtableTraversal { root, link }) => {
+                self.library_linked(["rhashtable", root, link], element, place, scope, span)
+            }
+            Traversal::Bits(bits) => {
+                let mask =
+                    self.library_expression(&format!("{place}.bits.mask"), &bits.mask, scope)?;
+                let count = match &bits.count {
+                    Some(text) => Some(self.library_expression(
+                        &format!("{place}.bits.count"),
+                        text,
+                        scope,
+                    )?),
+                    None => None,
+                };
+                let place = format!("{place}.bits");
+                self.told_of(&place, &bits.mask, |this, span| {
+                    this.bits(Typed { span, ..mask }, count, span)
+                })
+                .map(|(traversal, _)| traversal)
+            }
+            Traversal::Follow(follow) => {
+                let place = format!("{place}.follow.pointer");
+                let pointer = self.library_expression(&place, &follow.pointer, scope)?;
+                self.told_of(&place, &follow.pointer, |this, span| {
+                    this.follow(Typed { span, ..pointer }, element)
+                })
+            }
+            Traversal::Union(_) => None,
             Traversal::Tree(tree) => self.library_tree(tree, base?.clone(), element, span),
             Traversal::Array(array) => {
                 let base =
-                    self.library_expression(&format!("{place}.array.base"), &array.base, &scope)?;
+                    self.library_expression(&format!("{place}.array.base"), &array.base, scope)?;
                 let count = match &array.count {
                     Some(text) => Some(self.library_expression(
                         &format!("{place}.array.count"),
                         text,
-                        &scope,
+                        scope,
                     )?),
                     None => None,
                 };
-                self.array(base, count, span)
-                    .map(|(traversal, _)| traversal)
+                let place = format!("{place}.array");
+                self.told_of(&place, &array.base, |this, span| {
+                    this.array(Typed { span, ..base }, count, span)
+                })
+                .map(|(traversal, _)| traversal)
             }
             Traversal::Chain(chain) => {
                 let first =
-                    self.library_expression(&format!("{place}.chain.first"), &chain.first, &scope)?;
+                    self.library_expression(&format!("{place}.chain.first"), &chain.first, scope)?;
                 let next = self.link(element, &chain.next, span)?.offset;
                 Some(CheckedTraversal::Chain { first, next })
             }
@@ -85,24 +115,21 @@ impl Checker<'_> {
                     _ => "xarray",
                 };
                 let place = format!("{place}.{name}.root");
-                let root = self.library_expression(&place, &xarray.root, &scope)?;
+                let root = self.library_expression(&place, &xarray.root, scope)?;
                 let layout = self.xarray_layout(name, span)?;
                 Some(CheckedTraversal::Xarray { root, layout })
             }
             Traversal::Maple(maple) => {
                 let root =
-                    self.library_expression(&format!("{place}.maple.root"), &maple.root, &scope)?;
+                    self.library_expression(&format!("{place}.maple.root"), &maple.root, scope)?;
                 Some(CheckedTraversal::Maple {
                     root,
                     layout: self.maple_layout(span)?,
                 })
             }
             Traversal::PerCpu(per_cpu) => {
-                let symbol = self.library_place(
-                    &format!("{place}.per_cpu.symbol"),
-                    &per_cpu.symbol,
-                    &scope,
-                )?;
+                let symbol =
+                    self.library_place(&format!("{place}.per_cpu.symbol"), &per_cpu.symbol, scope)?;
                 self.per_cpu(symbol, span)
             }
         }
@@ -124,7 +151,9 @@ impl Checker<'_> {
             offset: member.offset,
             ty: &member.ty,
         };
-        self.linked(name, &link, root, span)
+        self.told_of(&format!("{place}.{name}"), head, |this, span| {
+            this.linked(name, &link, Typed { span, ..root }, span)
+        })
     }
 
     /// A member that links elements, by its path in the element.

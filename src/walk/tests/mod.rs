@@ -7,6 +7,7 @@ mod lists;
 mod nodes;
 mod rbtrees;
 mod sequences;
+mod tables;
 mod trees;
 
 use std::cell::RefCell;
@@ -35,6 +36,8 @@ enum Container {
     Xarray(Xarray),
     Maple(Maple),
     PerCpu(PerCpu),
+    Rhashtable(Rhashtable),
+    Bits(Bits),
 }
 
 impl Container {
@@ -49,6 +52,8 @@ impl Container {
             Self::Xarray(xarray) => xarray.walk(reader, space, sink).await,
             Self::Maple(maple) => maple.walk(reader, space, sink).await,
             Self::PerCpu(variable) => variable.walk(reader, space, sink).await,
+            Self::Rhashtable(table) => table.walk(reader, space, |_| {}, sink).await,
+            Self::Bits(bits) => bits.walk(reader, space, sink).await,
         }
     }
 }

@@ -1,0 +1,163 @@
+//! Traversals as a library file writes them: which container of which struct, seen from the owner, the root or the outer element.
+
+use serde::Deserialize;
+
+/// An embedded doubly linked list (`include/linux/list.h`).
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ListTraversal {
+    /// The list's head, a `struct list_head`, seen from the owner or root; left out: the root itself.
+    #[serde(default)]
+    pub head: Option<String>,
+    /// The element's member that links it.
+    pub link: String,
+    /// Whether the owner or root is the first element.
+    #[serde(default)]
+    pub include_root: bool,
+}
+
+/// A list with a head of its own type: a hash list of any kind (`include/linux/list.h`, `list_nulls.h`, `list_bl.h`), a lock-less
+/// list (`llist.h`) or a list by priority (`plist.h`).
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct LinkedTraversal {
+    /// The list's head, seen from the owner or root: a `struct hlist_head`, `llist_head` …, as the link's type has it.
+    pub head: String,
+    /// The element's member that links it.
+    pub link: String,
+}
+
+/// A red-black tree (`include/linux/rbtree.h`).
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct RbtreeTraversal {
+    /// The `struct rb_root` or `struct rb_root_cached`, seen from the owner or root.
+    pub root: String,
+    /// The element's member that is its `struct rb_node`.
+    pub link: String,
+}
+
+/// A tree by lists of children (`task_struct.children` and `sibling`), depth first, the root included.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct TreeTraversal {
+    /// The element's member that is the head of its children's list.
+    pub children: String,
+    /// The child's member that links it.
+    pub sibling: String,
+    /// A walk of objects of the element whose children count as the element's own, in its order (the threads of a process).
+    #[serde(default)]
+    pub through: Option<String>,
+}
+
+/// An array of elements or of pointers to them.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ArrayTraversal {
+    /// The array, or a pointer to its first entry.
+    pub base: String,
+    /// How many entries; left out: as many as the array's type says.
+    #[serde(default)]
+    pub count: Option<String>,
+}
+
+/// A singly linked chain that ends with a null pointer or with its own beginning.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ChainTraversal {
+    /// A pointer to the first element.
+    pub first: String,
+    /// The element's member that points to the next.
+    pub next: String,
+}
+
+/// An xarray, radix tree or IDR (`include/linux/xarray.h`).
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct XarrayTraversal {
+    /// The `struct xarray` (or `struct radix_tree_root`).
+    pub root: String,
+}
+
+/// A maple tree (`include/linux/maple_tree.h`).
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct MapleTraversal {
+    /// The `struct maple_tree`.
+    pub root: String,
+}
+
+/// A resizable hash table (`include/linux/rhashtable-types.h`), bucket by bucket.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct RhashtableTraversal {
+    /// The `struct rhashtable`, seen from the owner or root.
+    pub root: String,
+    /// The element's member that is its `struct rhash_head`.
+    pub link: String,
+}
+
+/// The bits of a mask that are set (`include/linux/bitmap.h`, `cpumask.h`): each element is the word that has the bit, its index the
+/// bit's number.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct BitsTraversal {
+    /// The array of words, or a pointer to the first of them.
+    pub mask: String,
+    /// How many bits count; left out: as many as the array's type says.
+    #[serde(default)]
+    pub count: Option<String>,
+}
+
+/// The object that a pointer points to; none where it is null. Behind `through`, one for each of the outer elements.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct FollowTraversal {
+    /// A pointer to the element.
+    pub pointer: String,
+}
+
+/// A per-CPU variable, once a CPU.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct PerCpuTraversal {
+    /// The variable's symbol.
+    pub symbol: String,
+}
+
+/// How a walk goes from element to element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Traversal {
+    /// See [`ListTraversal`].
+    List(ListTraversal),
+    /// A hash list; see [`LinkedTraversal`].
+    Hlist(LinkedTraversal),
+    /// A lock-less list; see [`LinkedTraversal`].
+    Llist(LinkedTraversal),
+    /// A list by priority; see [`LinkedTraversal`].
+    Plist(LinkedTraversal),
+    /// See [`RbtreeTraversal`].
+    Rbtree(RbtreeTraversal),
+    /// A radix tree, on kernels where that is an xarray; see [`XarrayTraversal`].
+    Radix(XarrayTraversal),
+    /// See [`TreeTraversal`].
+    Tree(TreeTraversal),
+    /// See [`ArrayTraversal`].
+    Array(ArrayTraversal),
+    /// See [`ChainTraversal`].
+    Chain(ChainTraversal),
+    /// See [`XarrayTraversal`].
+    Xarray(XarrayTraversal),
+    /// See [`MapleTraversal`].
+    Maple(MapleTraversal),
+    /// See [`PerCpuTraversal`].
+    PerCpu(PerCpuTraversal),
+    /// See [`RhashtableTraversal`].
+    Rhashtable(RhashtableTraversal),
+    /// See [`BitsTraversal`].
+    Bits(BitsTraversal),
+    /// See [`FollowTraversal`].
+    Follow(FollowTraversal),
+    /// The elements of other walks by their names, one walk after the other.
+    Union(Vec<String>),
+}
