@@ -3,7 +3,7 @@
 use crate::profile::{Library, LibraryError};
 
 /// The shipped files, by their names in the repository.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     (
         "profiles/linux/kernel.yaml",
         include_str!("../../profiles/linux/kernel.yaml"),
@@ -23,6 +23,10 @@ const FILES: [(&str, &str); 5] = [
     (
         "profiles/linux/modules.yaml",
         include_str!("../../profiles/linux/modules.yaml"),
+    ),
+    (
+        "profiles/linux/network.yaml",
+        include_str!("../../profiles/linux/network.yaml"),
     ),
 ];
 
