@@ -15,7 +15,8 @@ COUNTERS = ("rx_bytes", "rx_packets", "tx_bytes", "tx_packets")
 
 def namespaces(truth):
     """The network namespace of each process, as a number."""
-    return {row["pid"]: int(row["namespaces"]["net"].strip("net:[]")) for row in truth.rows("tasks") if row["namespaces"]["net"]}
+    named = {row["pid"]: row["namespaces"].get("net") for row in truth.rows("tasks")}
+    return {pid: int(name.strip("net:[]")) for pid, name in named.items() if name}
 
 
 def shown(address):
