@@ -146,7 +146,7 @@ fn conditions_say_what_is_an_element_and_unions_follow_one_another() {
 }
 
 #[test]
-fn all_containers_take_as_many_rounds_as_one() {
+fn plans_tell_of_the_walks_inside() {
     let mut session = session();
     let (status, listener) = ask(&mut session, "explain walk both_kinds select pid");
     assert_eq!(status, Status::Complete);
