@@ -17,6 +17,7 @@ mod looping;
 mod materialize;
 mod operator;
 mod place;
+mod predict;
 mod query;
 mod source;
 

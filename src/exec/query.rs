@@ -18,6 +18,7 @@ use super::composed::bind;
 use super::context::{Bound, Context, Environment};
 use super::evaluate::{Known, rest};
 use super::group;
+use super::predict::predict;
 use super::source;
 
 /// A query's rows: the cells of its columns.
@@ -181,7 +182,7 @@ fn predict_inner(run: &Rc<WalkRun>, body: &WalkBody, environment: &Environment, 
     let unconditional = body.filters.iter().take_while(|filters| filters.is_empty());
     for source in body.sources.iter().skip(1).take(unconditional.count()) {
         let ahead = source::Ahead::new(&run.windows, source.id);
-        source::predict(&run.context, source, environment, reader, &ahead);
+        predict(&run.context, source, environment, reader, &ahead);
     }
 }
 
