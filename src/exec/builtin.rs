@@ -1,5 +1,6 @@
 //! The built-in functions of `lang::function`, executed.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use std::task::{Poll, ready};
 
@@ -213,6 +214,13 @@ fn pure(function: Builtin, arguments: &[Value]) -> Option<Value> {
         }
         Builtin::Format => return format::printf(text(first)?, arguments.get(1..)?),
         Builtin::Hex => Value::text(hex(number(first)?)),
+        Builtin::Ip => Value::text(ip(first?)?),
+        Builtin::Mac => Value::text(mac(first?)?),
+        Builtin::Replace => Value::text(replaced(
+            text(first)?,
+            text(arguments.get(1))?,
+            text(arguments.get(2))?,
+        )),
         Builtin::Join => join(first?, arguments.get(1)),
         Builtin::Len => Value::Integer(match first? {
             Value::Text(bytes) | Value::Bytes(bytes) => bytes.len() as i128,
@@ -278,4 +286,102 @@ fn join(list: &Value, separator: Option<&Value>) -> Value {
         .map(format::plain)
         .collect();
     Value::text(parts.join(separator))
+}
+
+/// An address as `inet_ntop` writes it; `None` where it has neither 4 nor 16 bytes.
+fn ip(address: &Value) -> Option<String> {
+    let octets: &[u8] = match address {
+        Value::Text(bytes) | Value::Bytes(bytes) => bytes,
+        // The number is what the bytes in their order are on a little-endian machine.
+        number => &u32::try_from(number.as_integer()?).ok()?.to_le_bytes(),
+    };
+    if let Ok(octets) = <[u8; 4]>::try_from(octets) {
+        return Some(Ipv4Addr::from(octets).to_string());
+    }
+    let octets = <[u8; 16]>::try_from(octets).ok()?;
+    // Addresses that only embed an IPv4 address show it.
+    Some(match octets {
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] if (a, b) != (0, 0) => {
+            format!("::{}", Ipv4Addr::new(a, b, c, d))
+        }
+        _ => Ipv6Addr::from(octets).to_string(),
+    })
+}
+
+/// Longest hardware address, in bytes (`MAX_ADDR_LEN`, include/linux/netdevice.h).
+const LONGEST_MAC: usize = 32;
+
+fn mac(address: &Value) -> Option<String> {
+    let (Value::Text(octets) | Value::Bytes(octets)) = address else {
+        return None;
+    };
+    if octets.len() > LONGEST_MAC {
+        return None;
+    }
+    let pairs: Vec<String> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    Some(pairs.join(":"))
+}
+
+fn replaced(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(byte) = rest.first() {
+        if !old.is_empty() && rest.starts_with(old) {
+            out.extend_from_slice(new);
+            rest = &rest[old.len()..];
+        } else {
+            out.push(*byte);
+            rest = &rest[1..];
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(octets: &[u8]) -> Option<String> {
+        ip(&Value::Bytes(Rc::from(octets)))
+    }
+
+    #[test]
+    fn addresses_are_written_as_inet_ntop_does() {
+        assert_eq!(ip(&Value::Integer(0x0100_007f)).unwrap(), "127.0.0.1");
+        assert_eq!(
+            ip(&Value::Integer(i128::from(u32::MAX))).unwrap(),
+            "255.255.255.255"
+        );
+        assert_eq!(ip(&Value::Integer(1 << 32)), None);
+        assert_eq!(shown(&[192, 0, 2, 7]).unwrap(), "192.0.2.7");
+        for text in [
+            "::",
+            "::1",
+            "fe80::1:2",
+            "2001:db8::1:0:0:1",
+            "::ffff:127.0.0.1",
+            "::1.2.3.4",
+            "1:2:3:4:5:6:7:8",
+        ] {
+            let address: Ipv6Addr = text.parse().unwrap();
+            assert_eq!(shown(&address.octets()).unwrap(), text);
+        }
+        assert_eq!(shown(&[1, 2, 3]), None);
+    }
+
+    #[test]
+    fn hardware_addresses_are_pairs() {
+        let bytes = |octets: &[u8]| Value::Bytes(Rc::from(octets));
+        assert_eq!(mac(&bytes(&[2, 0, 0xfe])).unwrap(), "02:00:fe");
+        assert_eq!(mac(&bytes(&[])).unwrap(), "");
+        assert_eq!(mac(&bytes(&[0; 33])), None);
+        assert_eq!(mac(&Value::Integer(5)), None);
+    }
+
+    #[test]
+    fn replacing_takes_every_place_once() {
+        assert_eq!(replaced(b"aXXbX", b"X", b"yX"), b"ayXyXbyX");
+        assert_eq!(replaced(b"ab", b"", b"x"), b"ab");
+        assert_eq!(replaced(b"", b"a", b"b"), b"");
+    }
 }

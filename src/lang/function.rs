@@ -12,15 +12,18 @@ pub enum Builtin {
     Format,
     Hash,
     Hex,
+    Ip,
     Join,
     Len,
     Lower,
+    Mac,
     Ntohl,
     Ntohs,
     OffsetOfSymbol,
     Phys,
     Popcount,
     Reason,
+    Replace,
     SinceBoot,
     Str,
     Substr,
@@ -47,6 +50,8 @@ pub enum Parameter {
     Text,
     /// Text or bytes.
     Bytes,
+    /// An address of a network: a number in network byte order, bytes, or an array or struct of them.
+    Octets,
     /// A list.
     List,
     /// A task, or the pointer to its page table.
@@ -135,9 +140,11 @@ functions! {
     Format "format" ("template": Text, "value": Any) 1 true -> Text "Text with `%d`, `%x`, `%o`, `%c` and `%s` replaced by the values, as in C's printf; width and leading zeros are understood." "format('%02x:%02x', 8, 1)";
     Hash "hash" ("address": Address, "length": Number) 2 false -> Text "SHA-256 of so many bytes of kernel memory (1 MiB at most), in hexadecimal." "hash(&init_task.comm, 16)";
     Hex "hex" ("x": Number) 1 false -> Text "The number in hexadecimal with `0x`." "hex(255)";
+    Ip "ip" ("address": Octets) 1 false -> Text "An IPv4 or IPv6 address as text: of a number or 4 bytes in network byte order, or of 16 bytes (a `struct in6_addr`), as inet_ntop writes it." "ip(0x0100007f)";
     Join "join" ("values": List, "separator": Text) 1 false -> Text "A list's values as one text." "join((walk modules select name), ',')";
     Len "len" ("x": Any) 1 false -> Integer "Bytes of a text, entries of a list or array." "len('abc')";
     Lower "lower" ("text": Text) 1 false -> Text "ASCII letters in lower case." "lower('ABC')";
+    Mac "mac" ("address": Octets) 1 false -> Text "A hardware address as text: its bytes in hexadecimal with colons between." "mac(h'02 00 5e 10 00 01')";
     Ntohl "ntohl" ("x": Number) 1 false -> Integer "A 32-bit number from network byte order." "ntohl(0x0100007f)";
     Ntohs "ntohs" ("x": Number) 1 false -> Integer "A 16-bit number from network byte order." "ntohs(0x5000)";
     OffsetOfSymbol "offset_of_symbol" ("address": Address) 1 false -> Integer "Bytes from the symbol at or below an address to it; null where `sym` knows none." "offset_of_symbol(&init_task.comm)";
@@ -145,6 +152,7 @@ functions! {
     Phys "phys" ("address": Address) 1 false -> Address "The physical address of a kernel virtual address." "phys(&init_task)";
     Popcount "popcount" ("x": Number) 1 false -> Integer "How many bits are set." "popcount(0xff)";
     Reason "reason" ("x": Any) 1 false -> Text "Why a value is null; null if it is not." "reason(*(int *)0)";
+    Replace "replace" ("text": Bytes, "old": Bytes, "new": Bytes) 3 false -> Text "A text with everything in it that is `old` made `new`." "replace('a-b-c', '-', '/')";
     SinceBoot "since_boot" ("nanoseconds": Number) 1 false -> Duration "A time that the kernel keeps in nanoseconds since boot, as a duration." "since_boot(init_task.start_boottime)";
     Str "str" ("pointer": Address, "longest": Number) 1 false -> Text "The text at an address, up to a NUL or `longest` bytes (4096 where not said)." "str(&init_task.comm)";
     Substr "substr" ("text": Text, "start": Number, "length": Number) 2 false -> Text "`length` bytes of a text from `start` (counted from 0) on." "substr('swapper/0', 0, 7)";

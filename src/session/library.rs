@@ -28,6 +28,7 @@ const FILES: &[(&str, &str)] = &shipped! {
     "interrupts"
     "allocators"
     "tables"
+    "network"
 };
 
 /// The shipped walk library.

@@ -282,6 +282,7 @@ impl Checker<'_> {
         let argument = match parameter {
             Parameter::Address if argument.is_place() && array => self.address_of(argument)?,
             Parameter::Symbol => return Some(argument),
+            Parameter::Octets if argument.is_place() && array => self.octets(argument)?,
             _ => self.read(argument)?,
         };
         let fits = match parameter {
@@ -293,6 +294,11 @@ impl Checker<'_> {
             ),
             Parameter::Text => argument.kind.is_text() || argument.kind == ValueType::Bytes,
             Parameter::Bytes => argument.kind.is_text() || argument.kind == ValueType::Bytes,
+            Parameter::Octets => {
+                argument.kind.is_numeric()
+                    || argument.kind.is_text()
+                    || argument.kind == ValueType::Bytes
+            }
             Parameter::List => matches!(argument.kind, ValueType::List(_) | ValueType::Any),
         };
         if fits {
@@ -304,6 +310,7 @@ impl Checker<'_> {
             Parameter::PageTable => "a task or a pointer to its page table",
             Parameter::Text => "text",
             Parameter::Bytes => "text or bytes",
+            Parameter::Octets => "a network address, as a number, bytes, an array or a struct",
             Parameter::List => "a list",
             Parameter::Any | Parameter::Symbol => "a value",
         };
@@ -337,6 +344,23 @@ impl Checker<'_> {
         };
         let span = argument.span;
         self.member(argument, &name, true, span)
+    }
+
+    /// The bytes of an object, none of which is looked into.
+    fn octets(&mut self, place: Typed) -> Option<Typed> {
+        let span = place.span;
+        let size = match &place.kind {
+            ValueType::Kernel(ty) => self.size_of(span, &ty.clone())?,
+            _ => return Some(place),
+        };
+        let address = self.address_of(place)?;
+        let size = Node::Constant(Value::Integer(i128::from(size)));
+        let arguments = vec![address, typed(size, ValueType::Integer, span)];
+        Some(typed(
+            Node::Call(Builtin::Bytes, arguments),
+            ValueType::Bytes,
+            span,
+        ))
     }
 
     /// `percpu(variable, cpu)`: the place of that CPU's copy.

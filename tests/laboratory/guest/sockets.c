@@ -102,6 +102,11 @@ static void udp(void *unused)
     struct sockaddr_in6 any = ip6("::", 7005);
     bound(AF_INET6, SOCK_DGRAM, &any, sizeof any);
     check(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), "raw socket");
+    check(socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6), "raw socket of IPv6");
+    struct sockaddr_in someone = ip4("192.0.2.78", 7009);
+    int to_nobody = check(socket(AF_INET, SOCK_DGRAM, 0), "socket");
+    check(connect(to_nobody, (struct sockaddr *)&someone, sizeof someone), "connect");
+    send(to_nobody, "who has it", 10, 0);
     settle_and_sleep();
 }
 

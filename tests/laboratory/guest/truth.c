@@ -277,7 +277,7 @@ static void put_namespace(const char *folder)
 {
     static const char *const tables[] = {
         "net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/unix", "net/dev", "net/netlink",
-        "net/packet", "net/raw", "net/route", "net/if_inet6", "net/arp",
+        "net/packet", "net/raw", "net/raw6", "net/route", "net/if_inet6", "net/arp",
     };
     static char seen[64][32];
     static size_t count;

@@ -13,6 +13,7 @@ import json
 import pathlib
 import re
 
+from . import network
 from .entity import Entity, text
 from .kernel_entities import KERNEL_ENTITIES
 from .kernels import Kernel
@@ -122,6 +123,10 @@ def expected_list(truth):
             for position, (row, _) in enumerate(preorder(truth), 1)]
 
 
+SOCKETS = "walk {} select netns, family, local, lport, remote, rport, state, tx_queue, rx_queue, uid, inode"
+SOCKET_KEY = ("netns", "family", "local", "lport", "remote", "rport")
+SOCKET_COLUMNS = ("state", "tx_queue", "rx_queue", "uid", "inode")
+
 ENTITIES = [
     Entity("tasks", "walk tasks select pid, tgid, ppid, comm, state, uid, nr_threads", ("pid",),
            ("tgid", "ppid", "comm", "state", "uid", "nr_threads"), expected_tasks),
@@ -136,6 +141,22 @@ ENTITIES = [
            ("path",), expected_files),
     Entity("tree", "walk process_tree select pid, ppid, depth", ("pid",), ("ppid", "depth", "position"), expected_tree, ordered=True),
     Entity("process-list", "examples/process-list.nq", ("PID",), ("STAT", "COMMAND", "position"), expected_list, ordered=True),
+    Entity("tcp", SOCKETS.format("tcp"), SOCKET_KEY, SOCKET_COLUMNS, lambda truth: network.inet(truth, "tcp")),
+    Entity("udp", SOCKETS.format("udp"), SOCKET_KEY, SOCKET_COLUMNS, lambda truth: network.inet(truth, "udp")),
+    Entity("raw", SOCKETS.format("raw"), SOCKET_KEY, SOCKET_COLUMNS, lambda truth: network.inet(truth, "raw")),
+    Entity("unix", "walk unix select netns, inode, type, state, path", ("netns", "inode"), ("type", "state", "path"), network.unix),
+    Entity("netlink", "walk netlink select netns, protocol, port, groups, rx_queue, drops, inode", ("netns", "protocol", "port"),
+           ("groups", "rx_queue", "drops", "inode"), lambda truth: network.in_namespaces(truth, "netlink")),
+    Entity("packet", "walk packet select netns, inode, type, protocol, interface, running, rx_queue, uid", ("netns", "inode"),
+           ("type", "protocol", "interface", "running", "rx_queue", "uid"), lambda truth: network.in_namespaces(truth, "packet")),
+    Entity("netdevs", "walk netdevs select netns, name, " +
+           ", ".join(f"name = 'lo' ? {counter} : null as {counter}" for counter in network.COUNTERS),
+           ("netns", "name"), network.COUNTERS, network.netdevs),
+    Entity("ipv6", "walk ipv6_addresses select netns, device, address, prefix, scope, flags", ("netns", "device", "address"),
+           ("prefix", "scope", "flags"), lambda truth: network.in_namespaces(truth, "ipv6_addresses")),
+    Entity("arp", "walk neighbours where family = 'inet' and state != 'NOARP' select netns, device, ip, mac", ("netns", "device", "ip"),
+           ("mac",), lambda truth: network.in_namespaces(truth, "neighbours")),
+    Entity("sockets", "walk tasks, sockets select pid, fd, inode", ("pid", "fd"), ("inode",), network.sockets),
     *TASK_ENTITIES,
     *KERNEL_ENTITIES,
     *TABLE_ENTITIES,

@@ -227,6 +227,41 @@ def unix(processes):
     return rows
 
 
+def tables(processes, name):
+    """(pid, words) of each line of /proc/PID/net/NAME, its heading too."""
+    for pid in processes.pids:
+        for line in processes.by_pid[pid].get(f"net/{name}", b"").decode().splitlines():
+            yield pid, line.split()
+
+
+def netlink(processes):
+    """One row a netlink socket."""
+    return [{"pid": pid, "protocol": int(words[1]), "port": int(words[2]), "groups": int(words[3], 16), "rx_queue": int(words[4]),
+             "drops": int(words[8]), "inode": int(words[9])} for pid, words in tables(processes, "netlink") if words[0] != "sk"]
+
+
+def packet(processes):
+    """One row a packet socket."""
+    types = {2: "dgram", 3: "raw"}
+    return [{"pid": pid, "type": types[int(words[2])], "protocol": int(words[3], 16), "interface": int(words[4]),
+             "running": words[5] == "1", "rx_queue": int(words[6]), "uid": int(words[7]), "inode": int(words[8])}
+            for pid, words in tables(processes, "packet") if words[0] != "sk"]
+
+
+def ipv6_addresses(processes):
+    """One row an IPv6 address of a device."""
+    scopes = {0x10: "host", 0x20: "link", 0x40: "site", 0x00: "global"}
+    return [{"pid": pid, "address": str(ipaddress.ip_address(bytes.fromhex(words[0]))), "prefix": int(words[2], 16),
+             "scope": scopes[int(words[3], 16) & 0xf0], "flags": int(words[4], 16), "device": words[5]}
+            for pid, words in tables(processes, "if_inet6")]
+
+
+def neighbours(processes):
+    """One row a neighbour of ARP."""
+    return [{"pid": pid, "ip": words[0], "mac": words[3], "device": words[5]}
+            for pid, words in tables(processes, "arp") if words[0] != "IP"]
+
+
 def netdevs(processes):
     """One row a network device."""
     rows = []
@@ -273,6 +308,8 @@ def entities(data):
         "modules": modules(found), "mounts": mounts(processes), "tcp": inet(processes, ("tcp", "tcp6"), TCP_STATES),
         "udp": inet(processes, ("udp", "udp6"), TCP_STATES), "unix": unix(processes), "netdevs": netdevs(processes),
         "iomem": resources(found["/proc/iomem"]), "ioports": resources(found.get("/proc/ioports", b"")), "kmsg": kmsg(found),
+        "raw": inet(processes, ("raw", "raw6"), TCP_STATES), "netlink": netlink(processes), "packet": packet(processes),
+        "ipv6_addresses": ipv6_addresses(processes), "neighbours": neighbours(processes),
         "module_parameters": module_files(found, "parameters"), "module_sections": module_files(found, "sections"),
     }, {path: raw for path, raw in found.items() if not re.match(r"/proc/\d+/|/sys/module/", path)}
 
