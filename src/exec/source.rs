@@ -7,7 +7,9 @@ use crate::addr::VirtAddr;
 use crate::lang::typed::{CheckedSource, CheckedTraversal, Predictor, Typed};
 use crate::plan::Window;
 use crate::value::{Place, Reason, Value};
-use crate::walk::{Array, Chain, Element, End, Hlist, List, Maple, PerCpu, Rbtree, Tree, Xarray};
+use crate::walk::{
+    Array, Chain, Element, End, Hlist, List, Maple, Pace, PerCpu, Rbtree, Tree, Xarray,
+};
 use crate::wave::{Borrowed, Expectation, Reader};
 
 use super::attempt::{self, Scope, settle};
@@ -47,12 +49,17 @@ pub(super) async fn walk(
         enough.set(flow.is_break());
         flow
     };
+    let pace = match run.enough {
+        Some(_) => Pace::AsWanted,
+        None => Pace::All,
+    };
     let problem = traverse(
         &run.context,
         &source,
         environment,
         reader,
         &windows,
+        pace,
         &mut elements,
     )
     .await;
@@ -110,9 +117,10 @@ async fn traverse(
     environment: &Environment,
     reader: &Reader,
     windows: &Rc<[Window]>,
+    pace: Pace,
     sink: &mut impl AsyncFnMut(Element) -> ControlFlow<()>,
 ) -> Option<String> {
-    match run_traversal(context, source, environment, reader, windows, sink).await {
+    match run_traversal(context, source, environment, reader, windows, pace, sink).await {
         Ok(End::Complete | End::Enough) => None,
         Ok(End::Stopped(problem)) => Some(problem.to_string()),
         // No container at all (a kernel thread has no mm, a dead task no files): no elements.
@@ -127,6 +135,7 @@ async fn run_traversal(
     environment: &Environment,
     reader: &Reader,
     windows: &Rc<[Window]>,
+    pace: Pace,
     sink: &mut impl AsyncFnMut(Element) -> ControlFlow<()>,
 ) -> Result<End, Reason> {
     let space = context.space();
@@ -166,7 +175,7 @@ async fn run_traversal(
                 layout: *layout,
             };
             let tell = teller(context, reader, windows);
-            tree.walk(reader, space, tell, sink).await
+            tree.walk_at(pace, reader, space, tell, sink).await
         }
         CheckedTraversal::Tree {
             root,
@@ -214,7 +223,7 @@ async fn run_traversal(
                 root: at(root).await?,
                 layout: *layout,
             }
-            .walk(reader, space, sink)
+            .walk_at(pace, reader, space, sink)
             .await
         }
         CheckedTraversal::Maple { root, layout } => {
@@ -222,7 +231,7 @@ async fn run_traversal(
                 root: at(root).await?,
                 layout: *layout,
             }
-            .walk(reader, space, sink)
+            .walk_at(pace, reader, space, sink)
             .await
         }
         CheckedTraversal::PerCpu {
@@ -309,7 +318,16 @@ fn boxed_traverse<'a>(
             found.push(element.address);
             ControlFlow::Continue(())
         };
-        traverse(context, source, environment, reader, &windows, &mut sink).await
+        traverse(
+            context,
+            source,
+            environment,
+            reader,
+            &windows,
+            Pace::All,
+            &mut sink,
+        )
+        .await
     })
 }
 
@@ -398,7 +416,16 @@ async fn predict_by_walk(
         ControlFlow::Continue(())
     };
     let none: Rc<[Window]> = Rc::from([]);
-    traverse(&guess.context, other, environment, reader, &none, &mut sink).await;
+    traverse(
+        &guess.context,
+        other,
+        environment,
+        reader,
+        &none,
+        Pace::All,
+        &mut sink,
+    )
+    .await;
 }
 
 impl Guess {

@@ -9,6 +9,7 @@ mod array;
 mod hlist;
 mod list;
 mod maple;
+mod pace;
 mod per_cpu;
 mod rbtree;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use array::{Array, Chain, Entries};
 pub use hlist::{Hlist, HlistKind};
 pub use list::List;
 pub use maple::{Maple, MapleLayout, NodeLayout};
+pub use pace::Pace;
 pub use per_cpu::PerCpu;
 pub use rbtree::{Rbtree, RbtreeLayout};
 pub use tree::{Holders, Tree};
