@@ -8,8 +8,8 @@ use crate::lang::typed::{CheckedSource, CheckedTraversal, SourceId, Typed};
 use crate::plan::{Window, Windows};
 use crate::value::{Place, Reason, Value};
 use crate::walk::{
-    Array, Bits, Branches, Chain, Element, End, Hlist, List, Maple, PerCpu, Rbtree, Rhashtable,
-    Ring, Slab, SlabLayout, Tree, Xarray,
+    Array, Bits, Branches, Chain, Element, End, Hlist, List, Maple, Pace, PerCpu, Rbtree,
+    Rhashtable, Ring, Slab, SlabLayout, Tree, Xarray,
 };
 use crate::wave::{Borrowed, Reader};
 
@@ -38,7 +38,10 @@ pub(super) async fn walk(
         }
         return None;
     }
-    let ahead = Ahead::new(&run.windows, source.id);
+    let mut ahead = Ahead::new(&run.windows, source.id);
+    if run.enough.is_some() {
+        ahead.pace = Pace::AsWanted;
+    }
     // A row that is not wanted is not read ahead either.
     if run.enough.is_none() {
         predict_other_end(&run.context, &source, environment, reader, &ahead.windows);
@@ -68,6 +71,8 @@ pub(super) struct Ahead {
     pub(super) windows: Rc<[Window]>,
     /// Of those of all walks of the query, hidden ones included.
     all: Rc<Windows>,
+    /// Whether all elements will be wanted.
+    pub(super) pace: Pace,
 }
 
 impl Ahead {
@@ -75,12 +80,16 @@ impl Ahead {
         Self {
             windows: Rc::from(all.of_source(source)),
             all: Rc::clone(all),
+            pace: Pace::All,
         }
     }
 
     /// The same for another walk's elements.
     pub(super) fn of(&self, source: SourceId) -> Self {
-        Self::new(&self.all, source)
+        Self {
+            pace: self.pace,
+            ..Self::new(&self.all, source)
+        }
     }
 }
 
@@ -251,7 +260,7 @@ async fn run_traversal(
                 layout: *layout,
             };
             let tell = teller(context, reader, &ahead.windows);
-            tree.walk(reader, space, tell, sink).await
+            tree.walk_at(ahead.pace, reader, space, tell, sink).await
         }
         CheckedTraversal::Tree {
             root,
@@ -333,7 +342,7 @@ async fn run_traversal(
                 root: at(root).await?,
                 layout: *layout,
             }
-            .walk(reader, space, sink)
+            .walk_at(ahead.pace, reader, space, sink)
             .await
         }
         CheckedTraversal::Maple { root, layout } => {
@@ -341,7 +350,7 @@ async fn run_traversal(
                 root: at(root).await?,
                 layout: *layout,
             }
-            .walk(reader, space, sink)
+            .walk_at(ahead.pace, reader, space, sink)
             .await
         }
         CheckedTraversal::PerCpu {

@@ -241,12 +241,25 @@ impl Session {
         statements: &[Statement],
     ) -> Result<(), Vec<Report>> {
         let mut definitions = self.definitions.clone();
-        let mut reports = Vec::new();
+        let mut found = Vec::new();
         for statement in statements {
-            if let Err(mut found) = self.check_statement(source, statement, &definitions) {
-                reports.append(&mut found);
-            }
+            let checked = self.check_statement(source, statement, &definitions);
+            found.push(checked.err().unwrap_or_default());
             if let Err(report) = self.define(source, statement, &mut definitions, 0) {
+                found
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|found| found.push(report.clone()));
+            }
+        }
+        for (statement, found) in statements.iter().zip(&mut found) {
+            let checked = self.check_definition(source, statement, &definitions);
+            found.append(&mut checked.err().unwrap_or_default());
+        }
+        // A mistake in a definition is found where it is made and where it is used.
+        let mut reports: Vec<Report> = Vec::new();
+        for report in found.into_iter().flatten() {
+            if !reports.contains(&report) {
                 reports.push(report);
             }
         }

@@ -8,7 +8,9 @@ use crate::lang::ast::{
     Stretch, Subject,
 };
 use crate::lang::catalog::Definitions;
-use crate::lang::check::{check_expression, check_query, check_type};
+use crate::lang::check::{
+    check_defined_walk, check_expression, check_function, check_query, check_type,
+};
 use crate::lang::parse_program;
 use crate::profile::Type;
 use crate::report::{Report, SourceText};
@@ -44,7 +46,7 @@ impl Session {
             StatementKind::Let(definition) => expression(&definition.value),
             StatementKind::Explain(explain) => query(&explain.query),
             StatementKind::Assert(assert) => match &assert.condition {
-                Assertion::Holds(condition) => expression(condition),
+                Assertion::Holds(condition) => self.check_condition(source, condition, definitions),
                 Assertion::Empty(checked) | Assertion::NotEmpty(checked) => query(checked),
             },
             StatementKind::Read(read) => both(
@@ -109,7 +111,7 @@ impl Session {
             StatementKind::Show(show) => {
                 self.check_show(source, show).map_err(|report| vec![report])
             }
-            // What a definition means depends on where it is used; it is checked there.
+            // Definitions may use those that come after them: see `check_definition`.
             StatementKind::DefineWalk(_)
             | StatementKind::DefineFunction(_)
             | StatementKind::Use(_)
@@ -144,6 +146,43 @@ impl Session {
             _ => return Ok(()),
         };
         Err(vec![report])
+    }
+
+    /// Refuses what neither holds nor fails where a condition is wanted.
+    fn check_condition(
+        &self,
+        source: &Arc<SourceText>,
+        value: &Expression,
+        definitions: &Definitions,
+    ) -> Result<(), Vec<Report>> {
+        let kind = check_expression(&self.catalog, definitions, source, value)?
+            .tree
+            .kind;
+        if kind.is_numeric() {
+            return Ok(());
+        }
+        let text = text_at(source, value);
+        Err(vec![wanted(source, value, "a condition", &kind).with_hint(
+            format!("compare it, as in `{text} = …`, or write `{text} is not null`"),
+        )])
+    }
+
+    /// Finds what is wrong with the body of a definition; `definitions` are those before and after it.
+    pub(super) fn check_definition(
+        &self,
+        source: &Arc<SourceText>,
+        statement: &Statement,
+        definitions: &Definitions,
+    ) -> Result<(), Vec<Report>> {
+        match &statement.kind {
+            StatementKind::DefineFunction(function) => {
+                check_function(&self.catalog, definitions, source, function)
+            }
+            StatementKind::DefineWalk(walk) => {
+                check_defined_walk(&self.catalog, definitions, source, walk)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses what is no task after `of`.
@@ -226,6 +265,10 @@ impl Session {
                         .with_hint("`def NAME(…) = …`, `def walk NAME(…) as …` and `use` are definitions"));
                 }
             }
+        }
+        for statement in &statements {
+            self.check_definition(&used, statement, definitions)
+                .map_err(first_of)?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader};
 
+use super::pace::{Pace, start_ahead};
 use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer};
 
 /// Where one kind of node keeps its pivots and slots.
@@ -76,6 +77,7 @@ struct Shared {
     entries: Cell<usize>,
     /// Nobody wants more elements.
     ended: Cell<bool>,
+    pace: Pace,
 }
 
 impl Shared {
@@ -95,6 +97,18 @@ impl Shared {
 enum Slot {
     Element(Element),
     Node(JoinHandle<Vec<Self>>),
+    /// A node that is not read before it is wanted.
+    Later(Branch),
+}
+
+impl Slot {
+    fn start(&mut self, reader: &Reader, shared: &Rc<Shared>) -> bool {
+        let Self::Later(branch) = *self else {
+            return false;
+        };
+        *self = Self::Node(spawn_node(reader, shared, branch));
+        true
+    }
 }
 
 /// A node to read: its encoded pointer and the indices that its parent gives it.
@@ -110,6 +124,17 @@ impl Maple {
     /// Hands over the pointers in the order of their ranges, the first index of its range with each. All nodes of a level are read
     /// at the same time.
     pub async fn walk(&self, reader: &Reader, space: &AddressSpace, sink: &mut impl Sink) -> End {
+        self.walk_at(Pace::All, reader, space, sink).await
+    }
+
+    /// As [`Maple::walk`], at another pace.
+    pub async fn walk_at(
+        &self,
+        pace: Pace,
+        reader: &Reader,
+        space: &AddressSpace,
+        sink: &mut impl Sink,
+    ) -> End {
         let at = VirtAddr::new(self.root.get().wrapping_add(self.layout.root));
         let root = match reader.unsigned(space, at, 8).await {
             Ok(root) => root,
@@ -122,25 +147,30 @@ impl Maple {
             problem: RefCell::default(),
             entries: Cell::default(),
             ended: Cell::default(),
+            pace,
         });
         let mut stack = Vec::new();
         if is_node(root) {
-            stack.push(Slot::Node(spawn_node(
-                reader,
-                &shared,
-                Branch {
-                    encoded: root,
-                    min: 0,
-                    max: u64::MAX,
-                    levels: MOST_LEVELS,
-                },
-            )));
+            stack.push(Slot::Later(Branch {
+                encoded: root,
+                min: 0,
+                max: u64::MAX,
+                levels: MOST_LEVELS,
+            }));
         } else if root != 0 && root & 3 == 0 {
             stack.push(Slot::Element(Element::pointed_at(VirtAddr::new(root), 0)));
         }
+        let mut taken = 0;
         while let Some(slot) = stack.pop() {
             match slot {
-                Slot::Node(handle) => stack.extend(handle.join(reader).await.into_iter().rev()),
+                Slot::Node(handle) => {
+                    taken += 1;
+                    stack.extend(handle.join(reader).await.into_iter().rev());
+                }
+                Slot::Later(branch) => {
+                    stack.push(Slot::Node(spawn_node(reader, &shared, branch)));
+                    start_ahead(&mut stack, taken, |slot| slot.start(reader, &shared));
+                }
                 Slot::Element(element) => {
                     if let ControlFlow::Break(()) = sink(element).await {
                         shared.ended.set(true);
@@ -222,7 +252,13 @@ async fn read_node(
     Ok(children
         .into_iter()
         .map(|child| match child {
-            Child::Node(child) => Slot::Node(spawn_node(reader, shared, child)),
+            Child::Node(child) => {
+                let mut slot = Slot::Later(child);
+                if shared.pace == Pace::All {
+                    slot.start(reader, shared);
+                }
+                slot
+            }
             Child::Pointer(pointer, first) => {
                 Slot::Element(Element::pointed_at(VirtAddr::new(pointer), first))
             }

@@ -10,6 +10,7 @@ use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader, Unreadable};
 
 use super::list::check;
+use super::pace::{Pace, levels_ahead};
 use super::{Element, End, Problem, Sink};
 
 /// Where the kernel keeps what in a `struct rb_node`, taken from its types.
@@ -48,6 +49,7 @@ struct Shared {
     problem: RefCell<Option<Problem>>,
     /// Nobody wants more elements.
     ended: Cell<bool>,
+    pace: Pace,
     tell: Box<dyn Fn(VirtAddr)>,
 }
 
@@ -60,14 +62,38 @@ impl Shared {
 /// An element with what comes before and behind it, to come.
 struct Subtree {
     element: Element,
-    left: Option<JoinHandle<Self>>,
-    right: Option<JoinHandle<Self>>,
+    left: Option<Step>,
+    right: Option<Step>,
 }
 
 /// What is still to be handed over.
 enum Step {
     Node(JoinHandle<Subtree>),
+    /// A node that is not read before it is wanted.
+    Later(Child),
     Element(Element),
+}
+
+/// A node: the pointer to it is at `at`, and it should name this parent.
+#[derive(Clone, Copy)]
+struct Child {
+    at: VirtAddr,
+    node: VirtAddr,
+    parent: VirtAddr,
+    depth: u32,
+    /// How many levels below it are read without being wanted yet.
+    ahead: u32,
+}
+
+impl Step {
+    /// A child, asked for at once where all are wanted.
+    fn of(reader: &Reader, shared: &Rc<Shared>, child: Child) -> Option<Self> {
+        if shared.pace == Pace::All || child.ahead > 0 {
+            spawn_node(reader, shared, child).map(Self::Node)
+        } else {
+            Some(Self::Later(child))
+        }
+    }
 }
 
 /// A node's three words, the colour taken off.
@@ -88,6 +114,18 @@ impl Rbtree {
         tell: impl Fn(VirtAddr) + 'static,
         sink: &mut impl Sink,
     ) -> End {
+        self.walk_at(Pace::All, reader, space, tell, sink).await
+    }
+
+    /// As [`Rbtree::walk`], at another pace.
+    pub async fn walk_at(
+        &self,
+        pace: Pace,
+        reader: &Reader,
+        space: &AddressSpace,
+        tell: impl Fn(VirtAddr) + 'static,
+        sink: &mut impl Sink,
+    ) -> End {
         let top = match reader.pointer(space, self.root).await {
             Ok(top) => top,
             Err(unreadable) => return End::Stopped(unreadable.into()),
@@ -98,18 +136,30 @@ impl Rbtree {
             seen: RefCell::default(),
             problem: RefCell::default(),
             ended: Cell::default(),
+            pace,
             tell: Box::new(tell),
         });
-        let top = spawn_node(reader, &shared, self.root, top, VirtAddr::new(0), 0);
-        let mut stack: Vec<Step> = top.into_iter().map(Step::Node).collect();
+        let top = Child {
+            at: self.root,
+            node: top,
+            parent: VirtAddr::new(0),
+            depth: 0,
+            ahead: 0,
+        };
+        let mut stack = vec![Step::Later(top)];
         let mut index = 0;
         while let Some(step) = stack.pop() {
             match step {
                 Step::Node(handle) => {
                     let subtree = handle.join(reader).await;
-                    stack.extend(subtree.right.map(Step::Node));
+                    stack.extend(subtree.right);
                     stack.push(Step::Element(subtree.element));
-                    stack.extend(subtree.left.map(Step::Node));
+                    stack.extend(subtree.left);
+                }
+                Step::Later(child) => {
+                    let ahead = levels_ahead(index);
+                    let child = Child { ahead, ..child };
+                    stack.extend(spawn_node(reader, &shared, child).map(Step::Node));
                 }
                 Step::Element(element) => {
                     if sink(Element { index, ..element }).await.is_break() {
@@ -127,15 +177,15 @@ impl Rbtree {
     }
 }
 
-/// Starts to read the node that the pointer at `at` holds; `None` where there is none or where it cannot be one.
-fn spawn_node(
-    reader: &Reader,
-    shared: &Rc<Shared>,
-    at: VirtAddr,
-    node: VirtAddr,
-    parent: VirtAddr,
-    depth: u32,
-) -> Option<JoinHandle<Subtree>> {
+/// Starts to read a node; `None` where there is none or where it cannot be one.
+fn spawn_node(reader: &Reader, shared: &Rc<Shared>, child: Child) -> Option<JoinHandle<Subtree>> {
+    let Child {
+        at,
+        node,
+        parent,
+        depth,
+        ahead,
+    } = child;
     if node.get() == 0 || shared.ended.get() {
         return None;
     }
@@ -168,8 +218,14 @@ fn spawn_node(
                 }
                 let layout = shared.tree.layout;
                 [(layout.left, links.left), (layout.right, links.right)].map(|(offset, child)| {
-                    let at = node.wrapping_offset(offset as i64);
-                    spawn_node(&reader, &shared, at, child, node, depth + 1)
+                    let child = Child {
+                        at: node.wrapping_offset(offset as i64),
+                        node: child,
+                        parent: node,
+                        depth: depth + 1,
+                        ahead: ahead.saturating_sub(1),
+                    };
+                    Step::of(&reader, &shared, child)
                 })
             }
             Err(unreadable) => {

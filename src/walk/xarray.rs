@@ -10,6 +10,7 @@ use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader};
 
+use super::pace::{Pace, start_ahead};
 use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer};
 
 /// Where the kernel keeps what, taken from its types.
@@ -67,6 +68,7 @@ struct Shared {
     entries: Cell<usize>,
     /// Nobody wants more elements.
     ended: Cell<bool>,
+    pace: Pace,
 }
 
 impl Shared {
@@ -86,11 +88,42 @@ impl Shared {
 enum Slot {
     Element(Element),
     Node(JoinHandle<Vec<Self>>),
+    /// A node that is not read before it is wanted.
+    Later(Branch),
+}
+
+/// A node, the index of its first slot, and what its shift must be below.
+#[derive(Clone, Copy)]
+struct Branch {
+    node: VirtAddr,
+    first: u64,
+    above: u64,
+}
+
+impl Slot {
+    fn start(&mut self, reader: &Reader, shared: &Rc<Shared>) -> bool {
+        let Self::Later(branch) = *self else {
+            return false;
+        };
+        *self = Self::Node(spawn_node(reader, shared, branch));
+        true
+    }
 }
 
 impl Xarray {
     /// Hands over the pointers in the order of their indices, value entries left out. All nodes of a level are read at the same time.
     pub async fn walk(&self, reader: &Reader, space: &AddressSpace, sink: &mut impl Sink) -> End {
+        self.walk_at(Pace::All, reader, space, sink).await
+    }
+
+    /// As [`Xarray::walk`], at another pace.
+    pub async fn walk_at(
+        &self,
+        pace: Pace,
+        reader: &Reader,
+        space: &AddressSpace,
+        sink: &mut impl Sink,
+    ) -> End {
         let head = VirtAddr::new(self.root.get().wrapping_add(self.layout.head));
         let entry = match reader.unsigned(space, head, 8).await {
             Ok(entry) => entry,
@@ -103,15 +136,28 @@ impl Xarray {
             problem: RefCell::default(),
             entries: Cell::default(),
             ended: Cell::default(),
+            pace,
         });
         let mut stack = match decode(entry) {
             Entry::Nothing => Vec::new(),
             Entry::Pointer(pointer) => vec![Slot::Element(Element::pointed_at(pointer, 0))],
-            Entry::Node(node) => vec![Slot::Node(spawn_node(reader, &shared, node, 0, INDEX_BITS))],
+            Entry::Node(node) => vec![Slot::Later(Branch {
+                node,
+                first: 0,
+                above: INDEX_BITS,
+            })],
         };
+        let mut taken = 0;
         while let Some(slot) = stack.pop() {
             match slot {
-                Slot::Node(handle) => stack.extend(handle.join(reader).await.into_iter().rev()),
+                Slot::Node(handle) => {
+                    taken += 1;
+                    stack.extend(handle.join(reader).await.into_iter().rev());
+                }
+                Slot::Later(branch) => {
+                    stack.push(Slot::Node(spawn_node(reader, &shared, branch)));
+                    start_ahead(&mut stack, taken, |slot| slot.start(reader, &shared));
+                }
                 Slot::Element(element) => {
                     if let ControlFlow::Break(()) = sink(element).await {
                         shared.ended.set(true);
@@ -127,16 +173,10 @@ impl Xarray {
     }
 }
 
-fn spawn_node(
-    reader: &Reader,
-    shared: &Rc<Shared>,
-    node: VirtAddr,
-    first: u64,
-    above: u64,
-) -> JoinHandle<Vec<Slot>> {
+fn spawn_node(reader: &Reader, shared: &Rc<Shared>, branch: Branch) -> JoinHandle<Vec<Slot>> {
     let shared = Rc::clone(shared);
     reader.spawn(move |reader| async move {
-        match read_node(&reader, &shared, node, first, above).await {
+        match read_node(&reader, &shared, branch).await {
             Ok(slots) => slots,
             Err(problem) => {
                 shared.problem.borrow_mut().get_or_insert(problem);
@@ -146,14 +186,13 @@ fn spawn_node(
     })
 }
 
-/// Reads a node whose shift must be below that of its parent, `above`.
+/// Reads a node; its shift must be below that of its parent.
 async fn read_node(
     reader: &Reader,
     shared: &Rc<Shared>,
-    node: VirtAddr,
-    first: u64,
-    above: u64,
+    branch: Branch,
 ) -> Result<Vec<Slot>, Problem> {
+    let Branch { node, first, above } = branch;
     if !is_kernel_pointer(node) {
         return Err(Problem::BadNode {
             at: node,
@@ -193,8 +232,16 @@ async fn read_node(
             Entry::Pointer(pointer) => {
                 slots.push(Slot::Element(Element::pointed_at(pointer, index)))
             }
-            Entry::Node(child) => {
-                slots.push(Slot::Node(spawn_node(reader, shared, child, index, shift)))
+            Entry::Node(node) => {
+                let mut slot = Slot::Later(Branch {
+                    node,
+                    first: index,
+                    above: shift,
+                });
+                if shared.pace == Pace::All {
+                    slot.start(reader, shared);
+                }
+                slots.push(slot);
             }
         }
     }

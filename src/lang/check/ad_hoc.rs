@@ -183,6 +183,7 @@ impl Checker<'_> {
             source: Rc::new(checked),
             owner: None,
             cells: Vec::new(),
+            is_unknown: false,
         })
     }
 

@@ -72,6 +72,7 @@ impl Checker<'_> {
             aggregates: std::cell::RefCell::default(),
             keys: Vec::new(),
             of_group: false,
+            are_known: true,
         };
         let row_scope = Scope {
             parent: scope.parent,

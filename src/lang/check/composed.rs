@@ -258,6 +258,7 @@ fn outer_source(outer: &Rc<CheckedSource>, owner: Option<&Typed>) -> ScopeSource
         source: Rc::clone(outer),
         owner: owner.cloned(),
         cells: Vec::new(),
+        is_unknown: false,
     }
 }
 

@@ -205,8 +205,14 @@ impl Checker<'_> {
             return self.member(element, member, true, span);
         }
         let members_first = self.in_library || matches!(object.kind, ExpressionKind::SelfElement);
-        let object = self.expression(object, scope)?;
-        self.member(object, member, !members_first, span)
+        let before = self.errors.len();
+        let found = self
+            .expression(object, scope)
+            .and_then(|object| self.member(object, member, !members_first, span));
+        if found.is_none() {
+            self.suggest_alias(before, object, scope);
+        }
+        found
     }
 
     /// `object[index]`: of an array, a pointer, a text or a list.

@@ -12,7 +12,8 @@ use crate::report::{SourceText, nearest};
 use crate::value::{Value, ValueType};
 
 use super::scope::{Scope, typed};
-use super::{Checker, MOST_NESTING};
+use super::stand_in::unknown;
+use super::{Checker, MOST_ENTERED, MOST_NESTING};
 
 /// Functions of other languages, and how NQ says it.
 const FOREIGN: &[(&[&str], &str)] = &[
@@ -160,9 +161,10 @@ impl Checker<'_> {
         )?;
         let mut inner = Scope::default();
         for (parameter, argument) in definition.parameters.iter().zip(arguments) {
-            inner
-                .names
-                .push((parameter.text.clone(), self.expression(argument, scope)?));
+            // Of an argument that is wrong, or not known, nothing is known inside either; other mistakes are.
+            let value = self.expression(argument, scope);
+            let value = value.unwrap_or_else(|| unknown(argument.span));
+            inner.names.push((parameter.text.clone(), value));
         }
         let value = self.nested(source, span, false, |this| {
             this.expression(&definition.body, &inner)
@@ -178,8 +180,13 @@ impl Checker<'_> {
         in_library: bool,
         check: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Option<T> {
-        if self.nesting >= MOST_NESTING {
-            self.error(span, "definitions use each other without end", "used here");
+        self.entered += 1;
+        if self.nesting >= MOST_NESTING || self.entered > MOST_ENTERED {
+            // Told once: a definition that uses itself twice would tell it 2^32 times.
+            if self.entered <= MOST_ENTERED {
+                self.entered = MOST_ENTERED;
+                self.error(span, "definitions use each other without end", "used here");
+            }
             return None;
         }
         let outer_source = std::mem::replace(&mut self.source, Arc::clone(source));
@@ -240,9 +247,10 @@ impl Checker<'_> {
         let mut checked = Vec::new();
         for (number, argument) in arguments.iter().enumerate() {
             let (_, parameter) = entry.parameters[number.min(entry.parameters.len() - 1)];
-            let argument = self.expression(argument, scope)?;
-            checked.push(self.argument(entry, parameter, argument)?);
+            let argument = self.expression(argument, scope);
+            checked.push(argument.and_then(|argument| self.argument(entry, parameter, argument)));
         }
+        let checked: Vec<Typed> = checked.into_iter().collect::<Option<_>>()?;
         let kind = match entry.result {
             ResultKind::Integer => ValueType::Integer,
             ResultKind::Address => ValueType::Kernel(Type::Void.pointer_to()),

@@ -4,6 +4,7 @@ mod ad_hoc;
 mod aggregate;
 mod cast;
 mod composed;
+mod definition;
 mod expression;
 mod function;
 mod library;
@@ -16,6 +17,7 @@ mod scope;
 mod set_operation;
 mod slab;
 mod source;
+mod stand_in;
 mod traversal;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use super::catalog::{Catalog, Definitions};
 use super::typed::{CheckedQuery, Node, Typed};
 
 pub use ad_hoc::traversals;
+pub use definition::{check_defined_walk, check_function};
 pub use name::built_in_columns;
 pub(super) use scope::Scope;
 
@@ -104,7 +107,8 @@ pub fn check_walk(catalog: &Catalog, name: &str) -> Result<(), Vec<Report>> {
     checker.finish(tree).map(|_| ())
 }
 
-/// Checks one statement's trees. `None` everywhere means that a report was made.
+/// Checks one statement's trees. `None` everywhere means that a report was made, or that it depends on what is not known (see
+/// `stand_in`).
 pub(super) struct Checker<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) definitions: &'a Definitions,
@@ -117,10 +121,15 @@ pub(super) struct Checker<'a> {
     pub(super) in_library: bool,
     /// How deep definitions are inside each other.
     pub(super) nesting: usize,
+    /// How often a definition was entered.
+    pub(super) entered: usize,
 }
 
 /// Deepest chain of user definitions that use each other.
 pub(super) const MOST_NESTING: usize = 32;
+
+/// Most definitions that a statement enters, those inside others counted each time.
+pub(super) const MOST_ENTERED: usize = 1 << 20;
 
 impl<'a> Checker<'a> {
     pub(super) fn new(
@@ -137,6 +146,7 @@ impl<'a> Checker<'a> {
             next_source: 0,
             in_library: false,
             nesting: 0,
+            entered: 0,
         }
     }
 
@@ -147,6 +157,15 @@ impl<'a> Checker<'a> {
                 warnings: self.warnings,
             }),
             _ => Err(self.errors),
+        }
+    }
+
+    /// What was found wrong, where the tree is not wanted.
+    fn mistakes(self) -> Result<(), Vec<Report>> {
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(self.errors)
         }
     }
 

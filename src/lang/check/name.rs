@@ -41,6 +41,9 @@ impl Checker<'_> {
     /// What a bare name stands for.
     pub(super) fn name(&mut self, name: &str, span: Span, scope: &Scope<'_>) -> Option<Typed> {
         if let Some(found) = scope.name(name) {
+            if found.is_unknown() {
+                return None;
+            }
             return Some(Typed {
                 span,
                 ..found.clone()
@@ -96,6 +99,9 @@ impl Checker<'_> {
         span: Span,
         scope: &Scope<'_>,
     ) -> Option<Typed> {
+        if source.is_unknown {
+            return None;
+        }
         self.refuse_in_group(span, scope)?;
         if source.source.element == Type::Void {
             self.error(
@@ -137,6 +143,7 @@ impl Checker<'_> {
     /// In what is computed of a group, only keys and aggregates make sense.
     fn refuse_in_group(&mut self, span: Span, scope: &Scope<'_>) -> Option<()> {
         match scope.groups {
+            Some(groups) if groups.of_group && !groups.are_known => None,
             Some(groups) if groups.of_group => {
                 self.error_with_hint(
                     span,
@@ -169,6 +176,9 @@ impl Checker<'_> {
         if let Some(found) = self.column_of_source(innermost, name, scope)? {
             return Some(Some(found));
         }
+        if outer.iter().any(|source| source.is_unknown) {
+            return None;
+        }
         // The properties that every walk has are those of the innermost one.
         let mut found: Vec<(String, Typed)> = Vec::new();
         for source in outer.iter().rev() {
@@ -196,6 +206,9 @@ impl Checker<'_> {
         name: &Name,
         scope: &Scope<'_>,
     ) -> Option<Option<Typed>> {
+        if source.is_unknown {
+            return None;
+        }
         if let Some(number) = source.cells.iter().position(|(cell, _)| *cell == name.text) {
             self.refuse_in_group(name.span, scope)?;
             let kind = source.cells[number].1.clone();

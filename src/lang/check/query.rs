@@ -30,13 +30,14 @@ impl Checker<'_> {
                     .offset
                     .as_ref()
                     .map_or(Some(0), |offset| self.row_count(offset));
-                (Some(count?), offset?)
+                (count.map(Some), offset)
             }
-            None => (None, 0),
+            None => (Some(None), Some(0)),
         };
         match &query.body {
             QueryBody::Walk(walk) => {
-                let (body, columns, order) = self.walk_query(walk, query, outer)?;
+                let walked = self.walk_query(walk, query, outer);
+                let ((body, columns, order), limit, offset) = (walked?, limit?, offset?);
                 Some(CheckedQuery {
                     body: CheckedBody::Walk(Box::new(body)),
                     order,
@@ -45,7 +46,14 @@ impl Checker<'_> {
                     columns,
                 })
             }
-            QueryBody::Set(operation) => self.set_operation(operation, query, outer, limit, offset),
+            QueryBody::Set(operation) => {
+                let checked = self.set_operation(operation, query, outer)?;
+                Some(CheckedQuery {
+                    limit: limit?,
+                    offset: offset?,
+                    ..checked
+                })
+            }
         }
     }
 
@@ -73,13 +81,17 @@ impl Checker<'_> {
             None => Scope::default(),
         };
         let first = self.next_source;
+        let mut sources_are_right = Some(());
         for source in &walk.sources {
-            let checked = self.source(source, &scope)?;
-            self.check_name_is_new(&checked, source.span, &scope)?;
+            let (checked, is_right) = self.source(source, &scope);
+            let is_new = self.check_name_is_new(&checked, source.span, &scope);
+            sources_are_right = sources_are_right.and(is_right).and(is_new);
             scope.sources.push(checked);
         }
         let filters = self.filters(walk, &scope, first);
-        let keys = self.group_keys(walk, &scope)?;
+        let known_keys = self.group_keys(walk, &scope);
+        let are_known = known_keys.is_some();
+        let keys = known_keys.unwrap_or_default();
         let grouped = !walk.group_by.is_empty() || self.has_aggregates(walk, query);
         let groups = Groups {
             aggregates: RefCell::default(),
@@ -88,6 +100,7 @@ impl Checker<'_> {
                 .map(|key| (self.text_of(key.span), key.kind.clone()))
                 .collect(),
             of_group: true,
+            are_known,
         };
         let mut scope = Scope {
             groups: grouped.then_some(&groups),
@@ -95,15 +108,24 @@ impl Checker<'_> {
         };
         let outputs = self.outputs(walk, &scope);
         // Mistakes in `where` and in `select` are told together.
-        let (filters, (mut outputs, columns)) = (filters?, outputs?);
+        let (mut outputs, columns) = outputs?;
         for (output, (name, _)) in outputs.iter().zip(&columns) {
             scope.names.push((name.clone(), output.clone()));
         }
-        let having = match &walk.having {
-            Some(having) => Some(self.value(having, &scope)?),
+        let having = walk
+            .having
+            .as_ref()
+            .map(|having| self.value(having, &scope));
+        let order = self.order(query, &columns, &mut outputs, &scope);
+        sources_are_right?;
+        let (filters, order) = (filters?, order?);
+        let having = match having {
+            Some(having) => Some(having?),
             None => None,
         };
-        let order = self.order(query, &columns, &mut outputs, &scope)?;
+        if !are_known {
+            return None;
+        }
         let grouping = grouped.then(|| Grouping {
             keys,
             aggregates: groups.aggregates.take(),
@@ -204,9 +226,9 @@ impl Checker<'_> {
                     .map(|column| &column.value),
                 _ => None,
             };
-            keys.push(self.value(aliased.unwrap_or(key), scope)?);
+            keys.push(self.value(aliased.unwrap_or(key), scope));
         }
-        Some(keys)
+        keys.into_iter().collect()
     }
 
     fn has_aggregates(&self, walk: &WalkQuery, query: &Query) -> bool {
@@ -455,6 +477,7 @@ pub(super) fn query_source(
         source: Rc::new(source),
         owner: None,
         cells,
+        is_unknown: false,
     }
 }
 

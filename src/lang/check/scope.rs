@@ -16,6 +16,8 @@ pub(crate) struct ScopeSource {
     pub(crate) owner: Option<Typed>,
     /// Columns, where the source is a query.
     pub(crate) cells: Vec<(String, ValueType)>,
+    /// Nothing is known of it: it was refused, and any name could be one of its columns.
+    pub(crate) is_unknown: bool,
 }
 
 /// Aggregates are being collected: where they go, and what the groups have in common.
@@ -27,6 +29,8 @@ pub(crate) struct Groups {
     pub(crate) keys: Vec<(String, ValueType)>,
     /// Whether what is checked now is computed of a group (and not of a row).
     pub(crate) of_group: bool,
+    /// Whether the `group by` expressions are known: no value can be said to be none of them otherwise.
+    pub(crate) are_known: bool,
 }
 
 /// What names mean in one place; scopes of nested queries see those around them.

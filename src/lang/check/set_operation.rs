@@ -16,8 +16,6 @@ impl Checker<'_> {
         operation: &SetOperation,
         query: &Query,
         outer: Option<&Scope<'_>>,
-        limit: Option<u64>,
-        offset: u64,
     ) -> Option<CheckedQuery> {
         let left = self.query(&operation.left, outer);
         let right = self.query(&operation.right, outer);
@@ -63,8 +61,8 @@ impl Checker<'_> {
         Some(CheckedQuery {
             body,
             order,
-            limit,
-            offset,
+            limit: None,
+            offset: 0,
             columns,
         })
     }

@@ -25,8 +25,24 @@ pub(super) fn given_count(count: usize) -> String {
 }
 
 impl Checker<'_> {
-    /// One source of a query.
-    pub(super) fn source(&mut self, source: &Source, scope: &Scope<'_>) -> Option<ScopeSource> {
+    /// One source of a query; what stands for it where it is refused, since the rest of the query can be checked all the same.
+    pub(super) fn source(
+        &mut self,
+        source: &Source,
+        scope: &Scope<'_>,
+    ) -> (ScopeSource, Option<()>) {
+        match self.right_source(source, scope) {
+            Some(right) => (right, Some(())),
+            None => (self.stand_in(source), None),
+        }
+    }
+
+    /// One source of a query; `None` where it is refused.
+    pub(super) fn right_source(
+        &mut self,
+        source: &Source,
+        scope: &Scope<'_>,
+    ) -> Option<ScopeSource> {
         let alias = source.alias.as_ref().map(|alias| alias.text.clone());
         match &source.kind {
             SourceKind::Query(query) => {
@@ -81,14 +97,19 @@ impl Checker<'_> {
             return None;
         }
         let mut inner = Scope::default();
+        let mut complete = true;
         for (parameter, argument) in definition.parameters.iter().zip(arguments) {
             let TraversalArgument::Expression(argument) = argument else {
                 self.error(source.span, "a walk takes values, and this is a type", "");
                 return None;
             };
-            inner
-                .names
-                .push((parameter.text.clone(), self.expression(argument, scope)?));
+            match self.expression(argument, scope) {
+                Some(value) => inner.names.push((parameter.text.clone(), value)),
+                None => complete = false,
+            }
+        }
+        if !complete {
+            return None;
         }
         let checked = self.nested(text, source.span, false, |this| {
             this.query(&definition.query, Some(&inner))
@@ -195,6 +216,7 @@ impl Checker<'_> {
             source: Rc::new(checked),
             owner,
             cells: Vec::new(),
+            is_unknown: false,
         })
     }
 
@@ -400,6 +422,9 @@ impl Checker<'_> {
                 self.as_struct(root)?
                     .map_or_else(|value| value, |(place, _)| place),
             );
+        }
+        if scope.all_sources().any(|source| source.is_unknown) {
+            return None;
         }
         let walks = self.catalog.library.walks.iter();
         let giver = walks

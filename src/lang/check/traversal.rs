@@ -272,7 +272,8 @@ impl Checker<'_> {
             optional: false,
             span,
         };
-        self.source(&source, &scope).map(|source| source.source)
+        self.right_source(&source, &scope)
+            .map(|source| source.source)
     }
 
     /// An array and the type of its elements: entries that are pointers stand for what they point to.

@@ -46,18 +46,24 @@ enum Container {
 }
 
 impl Container {
-    async fn walk(&self, reader: &Reader, space: &AddressSpace, sink: &mut impl Sink) -> End {
+    async fn walk(
+        &self,
+        pace: Pace,
+        reader: &Reader,
+        space: &AddressSpace,
+        sink: &mut impl Sink,
+    ) -> End {
         match self {
             Self::List(list) => list.walk(reader, space, sink).await,
             Self::Hlist(list) => list.walk(reader, space, sink).await,
-            Self::Rbtree(tree) => tree.walk(reader, space, |_| {}, sink).await,
+            Self::Rbtree(tree) => tree.walk_at(pace, reader, space, |_| {}, sink).await,
             Self::Array(array) => array.walk(reader, space, sink).await,
             Self::Chain(chain) => chain.walk(reader, space, sink).await,
             Self::Ring(ring) => ring.walk(sink).await,
             Self::Branches(tree) => tree.walk(reader, space, |_| {}, sink).await,
             Self::Tree(tree) => tree.walk(reader, space, |_| {}, sink).await,
-            Self::Xarray(xarray) => xarray.walk(reader, space, sink).await,
-            Self::Maple(maple) => maple.walk(reader, space, sink).await,
+            Self::Xarray(xarray) => xarray.walk_at(pace, reader, space, sink).await,
+            Self::Maple(maple) => maple.walk_at(pace, reader, space, sink).await,
             Self::PerCpu(variable) => variable.walk(reader, space, sink).await,
             Self::Slab(slab) => slab.walk(reader, space, sink).await,
             Self::Rhashtable(table) => table.walk(reader, space, |_| {}, sink).await,
@@ -101,6 +107,22 @@ impl Walked {
 
 /// Walks over a fake memory; the sink takes at most `most` elements.
 fn walk_with(container: Container, memory: FakeMemory, budget: Budget, most: usize) -> Walked {
+    walk_at(Pace::All, container, memory, budget, most)
+}
+
+/// Walks as a query does that wants no more than `most`.
+fn walk_few(container: Container, memory: &SparseMemory, most: usize) -> Walked {
+    let memory = FakeMemory::new(memory.clone(), Order::AtOnce);
+    walk_at(Pace::AsWanted, container, memory, Budget::default(), most)
+}
+
+fn walk_at(
+    pace: Pace,
+    container: Container,
+    memory: FakeMemory,
+    budget: Budget,
+    most: usize,
+) -> Walked {
     let ledger = memory.ledger();
     let engine = Engine::new(Box::new(memory));
     let elements = Rc::new(RefCell::new(Vec::new()));
@@ -115,7 +137,7 @@ fn walk_with(container: Container, memory: FakeMemory, budget: Budget, most: usi
                     ControlFlow::Continue(())
                 }
             };
-            container.walk(&reader, &space(), &mut sink).await
+            container.walk(pace, &reader, &space(), &mut sink).await
         })
         .unwrap();
     assert_eq!(ledger.borrow().wrong, Vec::<String>::new());

@@ -443,3 +443,45 @@ fn layouts_that_no_kernel_has_do_no_harm() {
         );
     }
 }
+
+/// Of a hundred thousand entries ten are wanted: a node a level is read, and none beside them.
+#[test]
+fn few_entries_of_a_large_xarray_cost_few_reads() {
+    let entries: Vec<_> = (1..100_001)
+        .map(|index| (index, DIRECT + index * 8))
+        .collect();
+    let memory = Builder::xarray(&entries);
+    let walked = walk_few(xarray(), &memory, 10);
+    assert_eq!(walked.keyed(), entries[..10]);
+    assert_eq!(walked.end, End::Enough);
+    // The root's pointer, and in each of three nodes the shift and the slots.
+    assert!(
+        walked.cost.reads <= 1 + 3 * 2,
+        "{} reads",
+        walked.cost.reads
+    );
+    let all = walk_few(xarray(), &memory, usize::MAX);
+    assert_eq!(all.keyed(), entries);
+    assert_eq!(all.end, End::Complete);
+    assert!(all.cost.rounds < 100, "{} rounds", all.cost.rounds);
+}
+
+#[test]
+fn few_entries_of_a_large_maple_tree_cost_few_reads() {
+    let ranges: Vec<_> = (0..100_000)
+        .map(|number| (number * 10 + 9, DIRECT + number * 64))
+        .chain([(u64::MAX, 0)])
+        .collect();
+    let memory = Builder::maple(&ranges, ARANGE, 16);
+    let walked = walk_few(maple(), &memory, 10);
+    let expected: Vec<_> = (0..10)
+        .map(|number| (number * 10, DIRECT + number * 64))
+        .collect();
+    assert_eq!(walked.keyed(), expected);
+    // A leaf of 16 entries, below four levels of at most 10.
+    assert!(walked.cost.reads <= 1 + 6, "{} reads", walked.cost.reads);
+    let all = walk_few(maple(), &memory, usize::MAX);
+    assert_eq!(all.elements.len(), 100_000);
+    assert_eq!(all.end, End::Complete);
+    assert!(all.cost.rounds < 1000, "{} rounds", all.cost.rounds);
+}

@@ -197,3 +197,22 @@ fn a_tree_that_is_too_deep_is_left() {
     assert_eq!(walked.addresses(), virtuals(&elements[..64]));
     assert!(matches!(walked.end, End::Stopped(Problem::BadNode { .. })));
 }
+
+/// Of fifty thousand elements ten are wanted: what is read is the way to the first, and the ten.
+#[test]
+fn few_elements_of_a_large_tree_cost_few_reads() {
+    let elements: Vec<u64> = (1..50_001).map(|number| 0x1_0000 + number * 64).collect();
+    let memory = tree(&elements);
+    let walked = walk_few(rbtree(), &memory, 10);
+    assert_eq!(walked.addresses(), virtuals(&elements[..10]));
+    assert_eq!(walked.end, End::Enough);
+    assert!(
+        walked.cost.reads <= 1 + 16 + 10,
+        "{} reads",
+        walked.cost.reads
+    );
+    let all = walk_few(rbtree(), &memory, usize::MAX);
+    assert_eq!(all.addresses(), virtuals(&elements));
+    assert_eq!(all.end, End::Complete);
+    assert!(all.cost.rounds < 1000, "{} rounds", all.cost.rounds);
+}

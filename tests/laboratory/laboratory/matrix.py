@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 
-from . import boot, compare, costs, kernels, origins, pahole, target
+from . import boot, compare, costs, kernels, language, origins, pahole, target
 from .places import Trouble, cache, say
 
 MANY = 1000
@@ -140,6 +140,7 @@ def try_guest(guest, folder, programs, score):
         score.add(guest.title(), name, differing == 0, detail)
     if "core" in guest.ways:
         check_origins(guest, folder, programs, score)
+        check_language(guest, folder, programs, score)
     if guest.tasks:
         check_cost(guest, folder, programs, score)
 
@@ -152,6 +153,18 @@ def check_origins(guest, folder, programs, score):
     except Trouble as trouble:
         score.add(guest.title(), "origins", False, str(trouble).splitlines()[0])
         say(f"error: {trouble}")
+
+
+def check_language(guest, folder, programs, score):
+    """Every operator and function of NQ beside drgn."""
+    try:
+        result = language.compare(folder, programs)
+    except Trouble as trouble:
+        score.add(guest.title(), "language", False, str(trouble).splitlines()[0])
+        say(f"error: {trouble}")
+        return
+    differing = language.show(f"{guest.title()}, language", result)
+    score.add(guest.title(), "language", differing == 0 and result.compared >= 80, result.line())
 
 
 def check_cost(guest, folder, programs, score):
