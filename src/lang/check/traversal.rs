@@ -110,11 +110,11 @@ impl Checker<'_> {
                 let next = self.link(element, &chain.next, span)?.offset;
                 Some(CheckedTraversal::Chain { first, next })
             }
-            Traversal::Ring(ring) => self.library_ring(ring, place, &scope, span),
+            Traversal::Ring(ring) => self.library_ring(ring, place, scope, span),
             Traversal::Branches(tree) => {
                 let place = format!("{place}.branches.first");
                 Some(CheckedTraversal::Branches {
-                    first: self.library_expression(&place, &tree.first, &scope)?,
+                    first: self.library_expression(&place, &tree.first, scope)?,
                     child: self.link(element, &tree.child, span)?.offset,
                     sibling: self.link(element, &tree.sibling, span)?.offset,
                 })
@@ -139,7 +139,7 @@ impl Checker<'_> {
             }
             Traversal::Slab(slab) => {
                 let cache =
-                    self.library_expression(&format!("{place}.slab.cache"), &slab.cache, &scope)?;
+                    self.library_expression(&format!("{place}.slab.cache"), &slab.cache, scope)?;
                 self.slab(cache, span)
             }
             Traversal::PerCpu(per_cpu) => {

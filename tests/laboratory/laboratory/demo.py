@@ -25,7 +25,7 @@ def boot_demo(version, folder):
 def record(programs, version=VERSION, examples=EXAMPLES, recording=RECORDING, profile=PROFILE, types=()):
     """Makes the shipped recording and profile again.
 
-    All examples, and a tour of what newcomers try, run as one script while nettlp-q records what they read, so the
+    All examples, those of the functions, and a tour of what newcomers try, run as one script while nettlp-q records what they read, so the
     recording holds the blocks that any of them touches, once. `types` limits the profile to these types and what they refer to; all if empty.
     """
     scripts = sorted(pathlib.Path(examples).glob("*.nq"))
@@ -37,8 +37,10 @@ def record(programs, version=VERSION, examples=EXAMPLES, recording=RECORDING, pr
         kernel = Kernel(version, (scratch / "guest/kernel").resolve())
         small = make_profile(programs, kernel, scratch / "profile.yaml", types)
         together = scratch / "all.nq"
-        together.write_text("".join(f"{script.read_text()}\n" for script in [*scripts, TOUR]))
-        flags = [*target.image_flags(scratch / "guest"), "--record", str(scratch / "recording")]
+        image = target.image_flags(scratch / "guest")
+        calls = function_examples(programs, image, small)
+        together.write_text("".join(f"{script.read_text()}\n" for script in [*scripts, TOUR]) + calls)
+        flags = [*image, "--record", str(scratch / "recording")]
         answer = programs.query(flags, small, ["-f", str(together)], output="json")
         if answer.status not in (0, 3):
             raise Trouble(f"the examples end with status {answer.status}\n{answer.notes}")
@@ -51,6 +53,14 @@ def record(programs, version=VERSION, examples=EXAMPLES, recording=RECORDING, pr
             pathlib.Path(place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(made, place)
         say(f"{meta['release']}: {len(scripts)} examples, {size} bytes of recording, {pathlib.Path(profile).stat().st_size} of profile")
+
+
+def function_examples(programs, image, profile):
+    """The examples of all functions as queries about the first process, a line each."""
+    functions = programs.query(image, profile, ["-e", "show functions"]).rows
+    examples = [function["example"] for function in functions]
+    # Those of aggregates are whole queries.
+    return "".join(f"{'' if example.startswith('walk ') else 'walk tasks where pid = 1 select '}{example}\n" for example in examples)
 
 
 def pack(path):

@@ -283,7 +283,7 @@ QUERIES = [
      lambda m: [[index, number(limit.rlim_cur)] for index, limit in enumerate(m.init.signal.rlim)], True),
     ("walk percpu(runqueues) select index, nr_running",
      lambda m: [[cpu, number(per_cpu(m.program["runqueues"], cpu).nr_running)] for cpu in range(2)], True),
-    ("walk chain(struct file_system_type.next) from file_systems select str(name) as name",
+    ("walk chain(struct file_system_type.next) from file_systems select name",
      lambda m: [[name] for name in file_systems(m)], True),
     ("walk tree(struct task_struct.children, struct task_struct.sibling) from init_task select pid",
      lambda m: [[number(task.pid)] for task in children(m, m.init)], True),

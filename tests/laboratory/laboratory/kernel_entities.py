@@ -199,7 +199,8 @@ MEMINFO = {
 # Pages that CPUs count, take and give back while the machine stops.
 MOVING = {column: (256 << 10, 256 << 10) for column in MEMINFO if column not in ("total", "swap_total", "swap_free")}
 ZONE_COLUMNS = ("free", "managed", "present", "spanned", "start_pfn", "min", "low", "high")
-FILE_CACHES = ("filp", "dentry")
+# What the files in /proc that are read after slabinfo add to.
+FILE_CACHES = ("filp", "dentry", "proc_inode_cache", "seq_file", "lsm_file_cache", "lsm_inode_cache")
 SLAB_COLUMNS = ("active", "total", "object_size", "per_slab", "pages_per_slab", "slabs")
 
 KERNEL_ENTITIES = [

@@ -103,13 +103,17 @@ class Stacks(Entity):
         return not all(function in left for function in expected.split())
 
 
+# Threads of the kernel that may run once more before the machine stops.
+RESTLESS = ("rcu_", "kworker/", "ksoftirqd/", "migration/")
+
+
 def expected_stacks(truth):
     """Rows of `stack`: the functions of each thread's stack but the entry of the system call, which no call leads to, and one whose
-    memory was given away after the start. The process that tells the truth runs, and its threads."""
+    memory was given away after the start. The process that tells the truth runs, and its threads; restless threads are left out."""
     rows = []
     for row in truth.rows("threads"):
         functions = [line.split()[1].rpartition("/")[0] for line in row["stack"]]
-        if row["pid"] != own_pid(truth) and functions:
+        if row["pid"] != own_pid(truth) and functions and not row["comm"].startswith(RESTLESS):
             rows.append({"pid": row["pid"], "tid": row["tid"], "stack": " ".join(
                 name for name in functions if not name.startswith(("entry_", "ret_from_fork_asm", "devtmpfsd")))})
     return rows
@@ -117,7 +121,8 @@ def expected_stacks(truth):
 
 def stacks_query(truth):
     """Asks for what may be return addresses on the stacks of all threads but those of the process that tells the truth."""
-    return (f"walk tasks as t, threads of t as h, stack of h as s where t.pid > 0 and t.pid != {own_pid(truth)} and s.is_return "
+    rest = "".join(f" and substr(h.comm, 0, {len(name)}) != '{name}'" for name in RESTLESS)
+    return (f"walk tasks as t, threads of t as h, stack of h as s where t.pid > 0 and t.pid != {own_pid(truth)}{rest} and s.is_return "
             "select t.pid as pid, h.tid as tid, join(collect(s.function), ' ') as stack group by t.pid, h.tid")
 
 
