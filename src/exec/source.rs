@@ -383,7 +383,7 @@ async fn run_traversal(
             let count =
                 async |typed| number(attempt::value(context, typed, environment, reader).await);
             Slab {
-                cache: at(cache).await?,
+                cache: at(cache).await.map_err(no_cache)?,
                 pages: at(pages).await?,
                 page_count: count(page_count).await?,
                 nodes: count(nodes).await?,
@@ -428,6 +428,16 @@ async fn run_traversal(
         | CheckedTraversal::Union(_)
         | CheckedTraversal::Query(_) => End::Complete,
     })
+}
+
+/// Why a slab cache cannot be walked: one that is not found is no empty one.
+fn no_cache(reason: Reason) -> Reason {
+    match reason {
+        Reason::NullPointer | Reason::Absent => Reason::Unavailable(
+            "there is no such slab cache (`walk slabs select name` lists them)".into(),
+        ),
+        other => other,
+    }
 }
 
 fn number(value: Value) -> Result<u64, Reason> {
