@@ -10,7 +10,7 @@ import re
 import sys
 
 from . import kernels, target
-from .places import Trouble, run, say
+from .places import Trouble, cache, run, say
 
 SHOWN = 12
 
@@ -19,10 +19,15 @@ NUMBER = re.compile(r"0x[0-9a-f]+|-?[0-9]{16,}")
 
 
 def install_drgn():
-    """Installs the Python package drgn if it is missing."""
+    """Installs the Python package drgn into the laboratory's cache if it is missing."""
+    folder = cache() / "python"
+    if folder.is_dir() and str(folder) not in sys.path:
+        sys.path.append(str(folder))
     if importlib.util.find_spec("drgn") is None:
         say("installing drgn")
-        run(sys.executable, "-m", "pip", "install", "--quiet", "drgn")
+        run(sys.executable, "-m", "pip", "install", "--quiet", "--target", folder, "drgn")
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()
 
 
 def plain(value):
