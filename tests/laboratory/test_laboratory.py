@@ -225,7 +225,7 @@ class FigureTest(unittest.TestCase):
         self.assertEqual([figure.duration(value) for value in (12, 1000, 1e7, 6812)], ["12 µs", "1 ms", "10 s", "6.8 ms"])
 
     def test_memory_grows_with_the_tasks(self):
-        self.assertEqual([bench.memory_for(number) for number in (100, 1000, 10000)], ["256M", "256M", "2G"])
+        self.assertEqual([bench.memory_for(number) for number in (100, 1000, 10000)], ["256M", "512M", "4G"])
 
 
 if __name__ == "__main__":

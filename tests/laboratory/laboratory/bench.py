@@ -16,7 +16,7 @@ from .places import REPOSITORY, Trouble, cache, say
 FORMAT = "nettlp-bench-guests/1"
 DOCS = REPOSITORY / "docs"
 # Memory for so many tasks: a process of the guest takes about 100 KiB.
-MEMORY = ((2000, "256M"), (5000, "1G"), (20000, "2G"))
+MEMORY = ((500, "256M"), (2000, "512M"), (5000, "2G"), (20000, "4G"))
 
 
 def bench(version, tasks, guests, output, programs, options):
