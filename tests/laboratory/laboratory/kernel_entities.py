@@ -229,7 +229,7 @@ KERNEL_ENTITIES = [
            "f.order as order, f.free as free", ("node", "zone", "order"), ("free",), expected_free_areas, near={"free": (3, 3)}),
     Entity("vmallocs", "walk vmallocs select index, size, caller", ("index",), ("size", "caller"), expected_vmallocs),
     Entity("slabs", f"walk slabs where name not in {FILE_CACHES} select name, active, total, object_size, per_slab, pages_per_slab, slabs", ("name",), SLAB_COLUMNS,
-           expected_slabs),
+           expected_slabs, near={"active": (64, 64), "total": (64, 64), "slabs": (8, 8)}),
     Entity("swaps", "walk swaps select path, type, size, used, priority", ("path",), ("type", "size", "used", "priority"),
            expected_swaps),
     Entity("meminfo", "walk meminfo select " + ", ".join(MEMINFO), ("total",), tuple(MEMINFO), expected_meminfo, near=MOVING),
