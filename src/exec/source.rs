@@ -225,6 +225,7 @@ async fn run_traversal(
 ) -> Result<End, Reason> {
     let space = context.space();
     let at = |typed| place(context, typed, environment, reader);
+    let number_of = async |typed| number(attempt::value(context, typed, environment, reader).await);
     Ok(match traversal {
         CheckedTraversal::List { head, link, first } => {
             if let Some(first) = first {
@@ -285,7 +286,7 @@ async fn run_traversal(
             entries,
         } => {
             let base = at(base).await?;
-            let count = number(attempt::value(context, count, environment, reader).await)?;
+            let count = number_of(count).await?;
             Array {
                 base,
                 count,
@@ -295,7 +296,7 @@ async fn run_traversal(
             .await
         }
         CheckedTraversal::Chain { first, next } => {
-            let first = number(attempt::value(context, first, environment, reader).await)?;
+            let first = number_of(first).await?;
             Chain {
                 first: VirtAddr::new(first),
                 next: *next,
@@ -310,9 +311,6 @@ async fn run_traversal(
             first,
             last,
         } => {
-            let number_of = async |typed: &Typed| {
-                number(attempt::value(context, typed, environment, reader).await)
-            };
             Ring {
                 base: at(base).await?,
                 length: number_of(length).await?,
@@ -328,7 +326,7 @@ async fn run_traversal(
             child,
             sibling,
         } => {
-            let first = number(attempt::value(context, first, environment, reader).await)?;
+            let first = number_of(first).await?;
             let tree = Branches {
                 first: VirtAddr::new(first),
                 child: *child,
@@ -360,7 +358,7 @@ async fn run_traversal(
             count,
         } => {
             let (symbol, offsets, mask) = (at(symbol).await?, at(offsets).await?, at(mask).await?);
-            let count = number(attempt::value(context, count, environment, reader).await)?;
+            let count = number_of(count).await?;
             PerCpu {
                 symbol,
                 offsets,
@@ -380,17 +378,15 @@ async fn run_traversal(
             cpus,
             layout,
         } => {
-            let count =
-                async |typed| number(attempt::value(context, typed, environment, reader).await);
             Slab {
                 cache: at(cache).await.map_err(no_cache)?,
                 pages: at(pages).await?,
-                page_count: count(page_count).await?,
-                nodes: count(nodes).await?,
+                page_count: number_of(page_count).await?,
+                nodes: number_of(nodes).await?,
                 direct_map: VirtAddr::new(context.target.direct_map),
                 offsets: at(offsets).await?,
                 mask: at(mask).await?,
-                cpus: count(cpus).await?,
+                cpus: number_of(cpus).await?,
                 layout: SlabLayout::clone(layout),
             }
             .walk(reader, space, sink)
@@ -407,14 +403,11 @@ async fn run_traversal(
         }
         CheckedTraversal::Bits { mask, count, word } => {
             let mask = at(mask).await?;
-            let (word, count) = (
-                *word,
-                number(attempt::value(context, count, environment, reader).await)?,
-            );
+            let (word, count) = (*word, number_of(count).await?);
             Bits { mask, word, count }.walk(reader, space, sink).await
         }
         CheckedTraversal::Follow(pointer) => {
-            let pointer = number(attempt::value(context, pointer, environment, reader).await)?;
+            let pointer = number_of(pointer).await?;
             if pointer == 0 {
                 return Err(Reason::NullPointer);
             }

@@ -8,7 +8,7 @@ use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::Reader;
 
-use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer};
+use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer, little_endian};
 
 /// What an array's entries are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +78,7 @@ impl Array {
                 return End::Stopped(unreadable.into());
             }
             for (entry, bytes) in (index..).zip(bytes.chunks_exact(8)) {
-                let pointer = bytes
-                    .iter()
-                    .rev()
-                    .fold(0, |number, byte| number << 8 | u64::from(*byte));
+                let pointer = little_endian(bytes);
                 if pointer == 0 {
                     continue;
                 }

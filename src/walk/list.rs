@@ -8,7 +8,7 @@ use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::{Reader, Unreadable};
 
-use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer};
+use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer, little_endian};
 
 /// `LIST_POISON1` and `LIST_POISON2` with x86-64's `POISON_POINTER_DELTA` (`include/linux/poison.h`): what `list_del` leaves behind.
 const POISON: [u64; 2] = [0xdead_0000_0000_0100, 0xdead_0000_0000_0122];
@@ -153,14 +153,7 @@ pub(super) async fn read_link(
     let mut bytes = [0; 16];
     reader.read_patiently(space, at, &mut bytes).await?;
     let (next, prev) = bytes.split_at(8);
-    let address = |bytes: &[u8]| {
-        VirtAddr::new(
-            bytes
-                .iter()
-                .rev()
-                .fold(0, |number, byte| number << 8 | u64::from(*byte)),
-        )
-    };
+    let address = |bytes: &[u8]| VirtAddr::new(little_endian(bytes));
     Ok(Link {
         next: address(next),
         prev: address(prev),

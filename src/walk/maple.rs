@@ -11,7 +11,7 @@ use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader};
 
 use super::pace::{Pace, start_ahead};
-use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer};
+use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer, little_endian};
 
 /// Where one kind of node keeps its pivots and slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,10 +280,7 @@ impl Node<'_> {
             .checked_add(8)
             .and_then(|end| self.bytes.get(start..end))
             .unwrap_or(&[]);
-        bytes
-            .iter()
-            .rev()
-            .fold(0, |word, byte| word << 8 | u64::from(*byte))
+        little_endian(bytes)
     }
 
     fn pivot(&self, number: u64) -> u64 {

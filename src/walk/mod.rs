@@ -160,6 +160,12 @@ pub trait Sink: AsyncFnMut(Element) -> ControlFlow<()> {}
 
 impl<F: AsyncFnMut(Element) -> ControlFlow<()>> Sink for F {}
 
+/// Bytes in the machine's order as a number; bits beyond 64 are lost.
+fn little_endian(bytes: &[u8]) -> u64 {
+    let highest_first = bytes.iter().rev();
+    highest_first.fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 /// Whether a link may hold this: in the kernel's half of the address space and aligned as every object with a link is.
 fn is_kernel_pointer(pointer: VirtAddr) -> bool {
     pointer.get() >> 56 == 0xff && pointer.get().is_multiple_of(4)

@@ -11,7 +11,7 @@ use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader};
 
-use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer};
+use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer, little_endian};
 
 /// Where the kernel keeps what, taken from its types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,10 +155,7 @@ impl Rhashtable {
             let at = first.wrapping_offset((bucket * 8) as i64);
             reader.read(space, at, &mut bytes).await?;
             for (number, head) in (0..).zip(bytes.chunks_exact(8)) {
-                let head = head
-                    .iter()
-                    .rev()
-                    .fold(0, |word, byte| word << 8 | u64::from(*byte));
+                let head = little_endian(head);
                 let at = at.wrapping_offset(number * 8);
                 chains.extend(start_chain(reader, shared, at, head));
             }

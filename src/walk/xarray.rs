@@ -11,7 +11,7 @@ use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader};
 
 use super::pace::{Pace, start_ahead};
-use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer};
+use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer, little_endian};
 
 /// Where the kernel keeps what, taken from its types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,10 +222,7 @@ async fn read_node(
     reader.read(&shared.space, slots_at, &mut bytes).await?;
     let mut slots = Vec::new();
     for (number, bytes) in (0u64..).zip(bytes.chunks_exact(8)) {
-        let entry = bytes
-            .iter()
-            .rev()
-            .fold(0, |entry, byte| entry << 8 | u64::from(*byte));
+        let entry = little_endian(bytes);
         let index = first.wrapping_add(number.wrapping_shl(shift as u32));
         match decode(entry) {
             Entry::Nothing => {}

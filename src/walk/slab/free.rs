@@ -9,9 +9,9 @@ use crate::paging::AddressSpace;
 use crate::wave::{Borrowed, Reader, Unreadable, together};
 
 use super::super::list::List;
-use super::super::{Element, End, Problem};
+use super::super::{Element, End, Problem, little_endian};
 use super::pages::SlabPage;
-use super::{Facts, Free, Held, SheafLayout, Slab, objects, word};
+use super::{Facts, Free, Held, SheafLayout, Slab, objects};
 
 /// What CPUs and nodes hold back.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) struct HeldBack {
     /// Beginnings of lists.
     lists: Vec<VirtAddr>,
     /// Single objects.
-    objects: FxHashSet<VirtAddr>,
+    pub(super) objects: FxHashSet<VirtAddr>,
 }
 
 /// More objects than a sheaf holds (`kmem_cache_args.sheaf_capacity` is tens).
@@ -115,14 +115,11 @@ async fn in_sheaf(
     }
     let mut bytes = vec![0; usize::try_from(count * 8).unwrap_or(0)];
     reader.read(space, at(layout.objects), &mut bytes).await?;
-    let words = bytes.chunks_exact(8).map(|word| {
-        let number = word.iter().rev();
-        VirtAddr::new(number.fold(0, |number, byte| number << 8 | u64::from(*byte)))
-    });
-    Ok(words.collect())
+    let words = bytes.chunks_exact(8).map(little_endian);
+    Ok(words.map(VirtAddr::new).collect())
 }
 
-/// The objects of a slab that are not in use.
+/// The objects of a slab that are on a list of free ones.
 pub(super) async fn of_slab(
     slab: &SlabPage,
     facts: Facts,
@@ -134,12 +131,7 @@ pub(super) async fn of_slab(
     let on_cpus = held.lists.iter().filter(|list| all.contains(list));
     let own = (slab.free_list.get() != 0).then_some(&slab.free_list);
     let mut free = Free {
-        objects: held
-            .objects
-            .iter()
-            .filter(|at| all.contains(at))
-            .copied()
-            .collect(),
+        objects: FxHashSet::default(),
         doubt: None,
     };
     let lists: Vec<VirtAddr> = own.into_iter().chain(on_cpus).copied().collect();
@@ -178,7 +170,8 @@ async fn follow(
             return Err(format!("{at} is on it twice"));
         }
         let link = VirtAddr::new(at.get().wrapping_add(facts.link));
-        let stored = word(reader, space, link)
+        let stored = reader
+            .unsigned(space, link, 8)
             .await
             .map_err(|unreadable: Unreadable| unreadable.to_string())?;
         at = VirtAddr::new(decoded(stored, link, facts));

@@ -13,7 +13,7 @@ use rustc_hash::FxHashSet;
 
 use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
-use crate::wave::{Borrowed, Reader, Unreadable, together};
+use crate::wave::{Borrowed, Reader, together};
 
 use super::per_cpu::PerCpu;
 use super::{Element, End, Problem, Sink};
@@ -164,7 +164,9 @@ impl Slab {
             });
             let free = together(reader, starts).await;
             for (slab, free) in batch.iter().zip(free) {
-                for address in objects(slab, facts).filter(|at| !free.objects.contains(at)) {
+                let is_used =
+                    |at: &VirtAddr| !free.objects.contains(at) && !held.objects.contains(at);
+                for address in objects(slab, facts).filter(is_used) {
                     let element = Element::new(address, index);
                     if let Some(doubt) = &free.doubt {
                         element.quality.suspect(doubt.clone());
@@ -246,12 +248,8 @@ fn objects(slab: &SlabPage, facts: Facts) -> impl Iterator<Item = VirtAddr> + us
     (0..slab.objects).map(move |number| VirtAddr::new(first.wrapping_add(number * facts.size)))
 }
 
-/// Objects of a slab that are not in use.
+/// Objects of a slab that are on its own list or on a CPU's.
 struct Free {
     objects: FxHashSet<VirtAddr>,
     doubt: Option<String>,
-}
-
-async fn word(reader: &Reader, space: &AddressSpace, at: VirtAddr) -> Result<u64, Unreadable> {
-    reader.unsigned(space, at, 8).await
 }

@@ -4,7 +4,7 @@ use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::{Borrowed, Reader, Unreadable, together};
 
-use super::super::Problem;
+use super::super::{Problem, little_endian};
 use super::{Slab, SlabLayout, SlabMark};
 
 /// A slab.
@@ -103,6 +103,5 @@ fn is_slab_of(page: &[u8], layout: &SlabLayout, cache: VirtAddr) -> bool {
 fn field(bytes: &[u8], offset: u64, size: usize) -> u64 {
     let start = usize::try_from(offset).unwrap_or(usize::MAX);
     let bytes = bytes.get(start..).unwrap_or(&[]);
-    let bytes = bytes.iter().take(size).rev();
-    bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
+    little_endian(&bytes[..bytes.len().min(size)])
 }
