@@ -39,7 +39,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sha2", &["exec"]),
     ("iced_x86", &["session"]),
     ("comfy_table", &["render"]),
-    ("serde_json", &["render", "cli"]),
+    ("serde_json", &["render", "cli", "profile"]),
     ("csv", &["render"]),
     ("codespan_reporting", &["render"]),
     ("unicode_width", &["render", "repl"]),

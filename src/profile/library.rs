@@ -28,6 +28,15 @@ pub enum LibraryError {
         #[source]
         source: serde_yaml::Error,
     },
+    /// The JSON that a file was made is not of the schema.
+    #[error("{file}: not a walk library")]
+    Json {
+        /// Which file.
+        file: String,
+        /// Where and what.
+        #[source]
+        source: serde_json::Error,
+    },
     /// Another version of the format.
     #[error("{file}: format is `{found}`, this program reads `{LIBRARY_FORMAT}`")]
     Format {
@@ -343,11 +352,23 @@ pub struct Library {
 impl Library {
     /// Adds a file's definitions, replacing those of the same name. `file` is what to call it in messages.
     pub fn add(&mut self, file: &str, yaml: &str) -> Result<(), LibraryError> {
-        let parsed: LibraryFile =
-            serde_yaml::from_str(yaml).map_err(|source| LibraryError::Schema {
-                file: file.to_owned(),
-                source,
-            })?;
+        let parsed = serde_yaml::from_str(yaml).map_err(|source| LibraryError::Schema {
+            file: file.to_owned(),
+            source,
+        })?;
+        self.extend(file, parsed)
+    }
+
+    /// As [`Library::add`], of a file that was made JSON.
+    pub fn add_json(&mut self, file: &str, json: &str) -> Result<(), LibraryError> {
+        let parsed = serde_json::from_str(json).map_err(|source| LibraryError::Json {
+            file: file.to_owned(),
+            source,
+        })?;
+        self.extend(file, parsed)
+    }
+
+    fn extend(&mut self, file: &str, parsed: LibraryFile) -> Result<(), LibraryError> {
         if parsed.format != LIBRARY_FORMAT {
             return Err(LibraryError::Format {
                 file: file.to_owned(),

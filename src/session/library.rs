@@ -2,12 +2,12 @@
 
 use crate::profile::{Library, LibraryError};
 
-/// The shipped files by their names in the repository, with their text.
+/// The shipped files by their names in the repository, as the JSON that `build.rs` makes of each.
 macro_rules! shipped {
     ($($name:literal)*) => {
         [$((
             concat!("profiles/linux/", $name, ".yaml"),
-            include_str!(concat!("../../profiles/linux/", $name, ".yaml")),
+            include_str!(concat!(env!("OUT_DIR"), "/", $name, ".json")),
         )),*]
     };
 }
@@ -34,8 +34,8 @@ const FILES: &[(&str, &str)] = &shipped! {
 /// The shipped walk library.
 pub fn shipped_library() -> Result<Library, LibraryError> {
     let mut library = Library::default();
-    for (name, text) in FILES {
-        library.add(name, text)?;
+    for (name, json) in FILES {
+        library.add_json(name, json)?;
     }
     Ok(library)
 }
@@ -43,6 +43,17 @@ pub fn shipped_library() -> Result<Library, LibraryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_json_says_what_the_yaml_says() {
+        let mut library = Library::default();
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (name, _) in FILES {
+            let yaml = std::fs::read_to_string(root.join(name)).unwrap();
+            library.add(name, &yaml).unwrap();
+        }
+        assert_eq!(shipped_library().unwrap(), library);
+    }
 
     #[test]
     fn every_shipped_file_is_of_the_schema() {
