@@ -53,7 +53,7 @@ fn session_with(profiles: Vec<std::path::PathBuf>) -> Session {
         memory: demo::memory().unwrap(),
         target: "the demo".to_owned(),
         profiles,
-        built_in_profile: Some(BuiltInProfile::Packed(demo::profile)),
+        built_in_profile: Some(BuiltInProfile::load(demo::profile)),
         variables: Vec::new(),
         ram: None,
         scan_budget: u64::MAX,

@@ -48,7 +48,7 @@ fn session() -> Session {
         memory: demo::memory().unwrap(),
         target: "the demo".to_owned(),
         profiles: Vec::new(),
-        built_in_profile: Some(BuiltInProfile::Packed(demo::profile)),
+        built_in_profile: Some(BuiltInProfile::load(demo::profile)),
         variables: Vec::new(),
         ram: None,
         scan_budget: u64::MAX,

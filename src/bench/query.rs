@@ -33,7 +33,10 @@ impl Conversation {
         let dma = Dma::open(&link.options())?;
         let (profiles, built_in_profile) = match profile {
             Profile::File(path) => (vec![path.clone()], None),
-            Profile::BuiltIn(bytes) => (Vec::new(), Some(BuiltInProfile::Text(bytes.clone()))),
+            Profile::BuiltIn(bytes) => {
+                let bytes = bytes.clone();
+                (Vec::new(), Some(BuiltInProfile::load(move || Some(bytes))))
+            }
         };
         let session = Session::open(SessionOptions {
             memory: Box::new(dma),

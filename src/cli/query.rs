@@ -152,9 +152,10 @@ pub fn main(demo: &Demo<'_>) -> ExitCode {
 impl QueryArguments {
     fn run(&self, demo: &Demo<'_>) -> Result<Status, Refusal> {
         let script = self.script().map_err(wrong)?;
+        let profile = self.built_in_profile(demo).map_err(wrong)?;
         let target = self.open_target(demo).map_err(wrong)?;
         let recording = target.recording.clone();
-        let mut session = self.open_session(target, demo)?;
+        let mut session = self.open_session(target, profile)?;
         let mut console = Console::new(self.output, self.statistics_form(script.is_some()));
         let cancel = session.cancel_flag();
         let patience = if script.is_some() {
@@ -213,6 +214,13 @@ impl QueryArguments {
         }
     }
 
+    /// The demo's profile, where the demo is asked by it.
+    fn built_in_profile(&self, demo: &Demo<'_>) -> Result<Option<BuiltInProfile>, Report> {
+        let is_demo = matches!(self.target.origin()?, Origin::Demo { .. });
+        let is_asked = is_demo && !names_layout(&self.profiles);
+        Ok(is_asked.then(|| BuiltInProfile::load(demo.profile)))
+    }
+
     fn open_target(&self, demo: &Demo<'_>) -> Result<Target, Report> {
         if matches!(self.target.origin()?, Origin::Demo { asked: false }) {
             let note = Report::note(
@@ -228,10 +236,14 @@ impl QueryArguments {
 
     /// Opens the session. Where no profile is named, the target's kernel is looked for in the profile path; of one that is not there,
     /// the profile is made of its memory, if that is whole.
-    fn open_session(&self, target: Target, demo: &Demo<'_>) -> Result<Session, Refusal> {
+    fn open_session(
+        &self,
+        target: Target,
+        profile: Option<BuiltInProfile>,
+    ) -> Result<Session, Refusal> {
         let is_whole = matches!(target.origin, Origin::Adapter(_) | Origin::Image(_));
         let name = target.origin.to_string();
-        let options = self.session_options(target, demo);
+        let options = self.session_options(target, profile);
         let is_named = options.built_in_profile.is_some() || names_layout(&self.profiles);
         let mut is_made = false;
         let mut make = |memory: &mut dyn PhysicalMemory| {
@@ -255,14 +267,13 @@ impl QueryArguments {
         Ok(session)
     }
 
-    fn session_options(&self, target: Target, demo: &Demo<'_>) -> SessionOptions {
-        let is_demo = matches!(target.origin, Origin::Demo { .. });
+    fn session_options(&self, target: Target, profile: Option<BuiltInProfile>) -> SessionOptions {
         SessionOptions {
             scan_budget: target.origin.scan_budget(),
             memory: target.memory,
             target: target.origin.to_string(),
             profiles: self.profiles.clone(),
-            built_in_profile: is_demo.then_some(BuiltInProfile::Packed(demo.profile)),
+            built_in_profile: profile,
             variables: self.variables.clone(),
             ram: None,
             search_path: SearchPath::of_this_process(),

@@ -1,6 +1,6 @@
 //! Memory in blocks, here and there: what tests are made of, what recordings and caches keep.
 //!
-//! Bytes are kept by page with what is known of each byte beside it, so that blocks of any size and order, overlapping or
+//! Bytes are kept by page, with the stretches of it that are known or have failed beside them, so that blocks of any size and order, overlapping or
 //! not, cost the same and read back as one.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use super::{Notes, ReadFailure, Source};
 
 const PAGE: usize = PAGE_SIZE as usize;
 
-/// What is known of one byte.
+/// What is known of a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cell {
     Unknown,
@@ -20,25 +20,30 @@ enum Cell {
     Failed(ReadFailure),
 }
 
-/// What is known of the bytes of a page. Most pages are of one kind, and then cost no more than that.
-#[derive(Clone, Debug)]
-enum Cells {
-    All(Cell),
-    Each(Box<[Cell; PAGE]>),
+/// Bytes of a page of which the same is known, from where the stretch before them ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stretch {
+    /// Bytes from the start of the page to the stretch's end; at most [`PAGE`].
+    end: usize,
+    cell: Cell,
 }
 
 #[derive(Clone, Debug)]
 struct Page {
     /// Missing while no byte is known.
     bytes: Option<Box<[u8; PAGE]>>,
-    cells: Cells,
+    /// All of the page, in order; no two neighbours of the same kind.
+    stretches: Vec<Stretch>,
 }
 
 impl Page {
     fn new() -> Self {
         Self {
             bytes: None,
-            cells: Cells::All(Cell::Unknown),
+            stretches: vec![Stretch {
+                end: PAGE,
+                cell: Cell::Unknown,
+            }],
         }
     }
 
@@ -52,70 +57,68 @@ impl Page {
         }
     }
 
-    /// Makes the cells in `within` that `replaces` agrees to into `new`.
+    /// Makes the bytes in `within` that `replaces` agrees to into `new`.
     fn mark(&mut self, within: Range<usize>, new: Cell, replaces: impl Fn(Cell) -> bool) {
-        match &mut self.cells {
-            Cells::All(old) if *old == new || !replaces(*old) => return,
-            Cells::All(old) if within == (0..PAGE) => *old = new,
-            Cells::All(old) => {
-                let mut each = Box::new([*old; PAGE]);
-                each.get_mut(within).unwrap_or_default().fill(new);
-                self.cells = Cells::Each(each);
+        // The stretches that `within` touches, and one more at each side, which may become one with them.
+        let first = self
+            .stretches
+            .partition_point(|stretch| stretch.end <= within.start)
+            .saturating_sub(1);
+        let past = self
+            .stretches
+            .partition_point(|stretch| stretch.end < within.end)
+            .saturating_add(2)
+            .min(self.stretches.len());
+        let mut fresh = Vec::with_capacity(past.saturating_sub(first) + 2);
+        for (old, cell) in self.placed().take(past).skip(first) {
+            let inside = old.start.max(within.start)..old.end.min(within.end);
+            if inside.is_empty() || !replaces(cell) {
+                extend(&mut fresh, old.end, cell);
+                continue;
             }
-            Cells::Each(each) => {
-                let cells = each.get_mut(within).unwrap_or_default();
-                for cell in cells.iter_mut().filter(|cell| replaces(**cell)) {
-                    *cell = new;
-                }
+            if old.start < inside.start {
+                extend(&mut fresh, inside.start, cell);
+            }
+            extend(&mut fresh, inside.end, new);
+            if inside.end < old.end {
+                extend(&mut fresh, old.end, cell);
             }
         }
-        self.merge();
-    }
-
-    /// Goes back to one kind where all cells have become of it.
-    fn merge(&mut self) {
-        // The ends tell nearly always, without a look at the rest.
-        if let Cells::Each(each) = &self.cells
-            && each.first() == each.last()
-            && let Some(first) = each.first()
-            && each.iter().all(|cell| cell == first)
-        {
-            self.cells = Cells::All(*first);
-        }
+        self.stretches.splice(first..past, fresh);
     }
 
     /// The bytes in `within`, or the first failure among them; `None` where one is unknown.
     fn read(&self, within: Range<usize>) -> Option<Result<&[u8], ReadFailure>> {
-        let first_other = match &self.cells {
-            Cells::All(cell) => Some(*cell).filter(|cell| *cell != Cell::Known),
-            Cells::Each(each) => {
-                let mut cells = each.get(within.clone())?.iter();
-                cells.find(|cell| **cell != Cell::Known).copied()
+        let first = self
+            .stretches
+            .partition_point(|stretch| stretch.end <= within.start);
+        for stretch in self.stretches.get(first..)? {
+            match stretch.cell {
+                Cell::Unknown => return None,
+                Cell::Failed(failure) => return Some(Err(failure)),
+                Cell::Known if stretch.end >= within.end => break,
+                Cell::Known => {}
             }
-        };
-        match first_other {
-            Some(Cell::Failed(failure)) => Some(Err(failure)),
-            Some(_) => None,
-            None => self.bytes.as_ref()?.get(within).map(Ok),
         }
+        self.bytes.as_ref()?.get(within).map(Ok)
     }
 
-    /// Stretches of equal cells, in order.
-    fn stretches(&self) -> Vec<(Range<usize>, Cell)> {
-        match &self.cells {
-            Cells::All(cell) => vec![(0..PAGE, *cell)],
-            Cells::Each(each) => {
-                let mut at = 0;
-                let stretch = |same: &[Cell]| {
-                    let within = at..at + same.len();
-                    at = within.end;
-                    Some((within, *same.first()?))
-                };
-                each.chunk_by(|left, right| left == right)
-                    .filter_map(stretch)
-                    .collect()
-            }
-        }
+    /// Where each stretch is, and what is known of it.
+    fn placed(&self) -> impl Iterator<Item = (Range<usize>, Cell)> + '_ {
+        let mut start = 0;
+        self.stretches.iter().map(move |stretch| {
+            let within = start..stretch.end;
+            start = stretch.end;
+            (within, stretch.cell)
+        })
+    }
+}
+
+/// Puts a stretch behind the others, or makes it part of the last where that is of the same kind.
+fn extend(stretches: &mut Vec<Stretch>, end: usize, cell: Cell) {
+    match stretches.last_mut() {
+        Some(last) if last.cell == cell => last.end = end,
+        _ => stretches.push(Stretch { end, cell }),
     }
 }
 
@@ -215,17 +218,15 @@ impl SparseMemory {
     /// Runs within pages.
     fn pieces_of_pages(&self) -> impl Iterator<Item = (PhysAddr, Run)> + '_ {
         self.pages.iter().flat_map(|(number, page)| {
-            page.stretches()
-                .into_iter()
-                .filter_map(move |(within, cell)| {
-                    let start = PhysAddr::new(number * PAGE_SIZE + within.start as u64);
-                    let run = match cell {
-                        Cell::Unknown => return None,
-                        Cell::Failed(failure) => Run::Failed(within.len() as u64, failure),
-                        Cell::Known => Run::Bytes(page.bytes.as_ref()?.get(within)?.to_vec()),
-                    };
-                    Some((start, run))
-                })
+            page.placed().filter_map(move |(within, cell)| {
+                let start = PhysAddr::new(number * PAGE_SIZE + within.start as u64);
+                let run = match cell {
+                    Cell::Unknown => return None,
+                    Cell::Failed(failure) => Run::Failed(within.len() as u64, failure),
+                    Cell::Known => Run::Bytes(page.bytes.as_ref()?.get(within)?.to_vec()),
+                };
+                Some((start, run))
+            })
         })
     }
 }

@@ -29,7 +29,6 @@ mod tests_composed;
 mod tests_containers;
 mod watch;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -52,7 +51,7 @@ pub use choose::BANNER_LABEL;
 
 pub use library::shipped_library;
 pub use output::{Output, Statistics, Status};
-pub use profiles::names_layout;
+pub use profiles::{BuiltInProfile, names_layout};
 pub use settings::Settings;
 pub use show::catalogues;
 
@@ -76,15 +75,6 @@ pub struct SessionOptions {
     pub scan_budget: u64,
     /// Where the profile is looked for if `profiles` has no layout profile and none is built in.
     pub search_path: SearchPath,
-}
-
-/// A layout profile that no file holds.
-#[derive(Clone, Debug)]
-pub enum BuiltInProfile {
-    /// Its text.
-    Text(Cow<'static, [u8]>),
-    /// What gives its text, or nothing if it is damaged: asked only when it is needed, on a thread of its own.
-    Packed(fn() -> Option<Cow<'static, [u8]>>),
 }
 
 /// Makes the text of the profile of the kernel that runs in a memory.

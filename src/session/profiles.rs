@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use crate::profile::{LIBRARY_FORMAT, LayoutProfile, Library};
 use crate::report::Report;
 
-use super::BuiltInProfile;
 use super::library::shipped_library;
 use super::output::Status;
 
@@ -20,6 +20,49 @@ pub(super) struct Loaded {
     pub(super) library: Library,
 }
 
+/// A layout profile that no file holds. It is unpacked and opened on a thread of its own, while the target is being opened.
+#[derive(Debug)]
+pub struct BuiltInProfile(Loading);
+
+#[derive(Debug)]
+enum Loading {
+    Going(JoinHandle<Result<LayoutProfile, Report>>),
+    Done(Box<Result<LayoutProfile, Report>>),
+}
+
+impl BuiltInProfile {
+    /// Begins to load the profile whose text `unpack` gives, or nothing if it is damaged.
+    pub fn load(
+        unpack: impl FnOnce() -> Option<Cow<'static, [u8]>> + Clone + Send + 'static,
+    ) -> Self {
+        let on_thread = unpack.clone();
+        let thread = std::thread::Builder::new().name("profile".to_owned());
+        Self(match thread.spawn(|| open_built_in(on_thread)) {
+            Ok(thread) => Loading::Going(thread),
+            Err(_) => Loading::Done(Box::new(open_built_in(unpack))),
+        })
+    }
+
+    /// Waits for the profile. Error: it is damaged.
+    fn opened(self) -> Result<LayoutProfile, Report> {
+        match self.0 {
+            Loading::Going(thread) => thread.join().unwrap_or_else(|_| Err(damaged())),
+            Loading::Done(opened) => *opened,
+        }
+    }
+}
+
+fn open_built_in(
+    unpack: impl FnOnce() -> Option<Cow<'static, [u8]>>,
+) -> Result<LayoutProfile, Report> {
+    let text = unpack().ok_or_else(damaged)?;
+    LayoutProfile::from_bytes(text).map_err(|error| Report::from_error(&error))
+}
+
+fn damaged() -> Report {
+    Report::error("the built-in profile is damaged")
+}
+
 /// Bytes of a file that tell what it is.
 const HEAD: u64 = 4096;
 
@@ -28,12 +71,7 @@ pub(super) fn load(
     paths: &[PathBuf],
     built_in: Option<BuiltInProfile>,
 ) -> Result<Loaded, (Report, Status)> {
-    let built_in = built_in.filter(|_| !names_layout(paths));
-    // Neither needs the other, and both take milliseconds.
-    let (library, built_in) = std::thread::scope(|scope| {
-        let unpacking = scope.spawn(|| built_in.map(text_of));
-        (shipped_library(), unpacking.join().ok().flatten())
-    });
+    let library = shipped_library();
     let mut library = library.map_err(|error| (Report::from_error(&error), Status::Failed))?;
     let mut layout = None;
     for path in paths {
@@ -56,27 +94,15 @@ pub(super) fn load(
         }
     }
     if layout.is_none()
-        && let Some(text) = built_in
+        && let Some(built_in) = built_in
     {
-        let text = text.ok_or_else(|| {
-            let report = Report::error("the built-in profile is damaged");
-            (report, Status::Failed)
-        })?;
-        let opened = LayoutProfile::from_bytes(text)
-            .map_err(|error| (Report::from_error(&error), Status::Failed))?;
-        layout = Some(opened);
+        let opened = built_in.opened();
+        layout = Some(opened.map_err(|report| (report, Status::Failed))?);
     }
     Ok(Loaded {
         layout: layout.map(Arc::new),
         library,
     })
-}
-
-fn text_of(built_in: BuiltInProfile) -> Option<Cow<'static, [u8]>> {
-    match built_in {
-        BuiltInProfile::Text(text) => Some(text),
-        BuiltInProfile::Packed(unpack) => unpack(),
-    }
 }
 
 /// Whether one of the files is, or is taken for, a layout profile. Files that cannot be read are, so that loading them says why not.

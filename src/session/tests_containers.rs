@@ -47,7 +47,7 @@ pub(super) fn session_with(memory: SparseMemory, profiles: Vec<PathBuf>) -> Sess
         memory: Box::new(crate::memory::Immediate::new(memory)),
         target: "the demo".to_owned(),
         profiles,
-        built_in_profile: Some(super::BuiltInProfile::Packed(demo::profile)),
+        built_in_profile: Some(super::BuiltInProfile::load(demo::profile)),
         variables: Vec::new(),
         ram: None,
         scan_budget: u64::MAX,
