@@ -31,6 +31,8 @@ pub(super) struct Console<O, E> {
     answers: O,
     remarks: E,
     format: Format,
+    /// The last format that was written and that is not text.
+    binary: Option<Format>,
     statistics: StatisticsForm,
     /// How tables look now: a terminal's width changes while it is used.
     table: fn() -> Options,
@@ -93,6 +95,7 @@ impl<O: Write, E: Write> Console<O, E> {
             answers,
             remarks,
             format,
+            binary: None,
             statistics,
             table,
             color,
@@ -124,6 +127,25 @@ impl<O: Write, E: Write> Console<O, E> {
             self.failure = Some(error);
             self.cancel.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether rows of a format may follow what has been written: nothing may follow a Parquet file, and a terminal shows text only.
+    fn begin(&mut self, format: Format) -> io::Result<()> {
+        if self.binary == Some(Format::Parquet) {
+            return Err(io::Error::other(
+                "a Parquet file holds the rows of one query: ask one, or `save` each to a file of its own",
+            ));
+        }
+        if !format.is_binary() {
+            return Ok(());
+        }
+        if (self.table)().width.is_some() {
+            return Err(io::Error::other(format!(
+                "{format} is not text, and standard output is a terminal: redirect it, or `save QUERY to 'rows.{format}'`"
+            )));
+        }
+        self.binary = Some(format);
+        Ok(())
     }
 
     /// At the prompt rows are followed by their number; what else was computed is not worth a line.
@@ -173,7 +195,10 @@ impl<O: Write, E: Write> Output for Console<O, E> {
         // `set format` knows the same names.
         let format = settings.format.as_ref().and_then(|name| name.parse().ok());
         let format = format.unwrap_or(self.format);
-        self.answer(|console| render::rows(rows, format, &(console.table)(), &mut console.answers));
+        self.answer(|console| {
+            console.begin(format)?;
+            render::rows(rows, format, &(console.table)(), &mut console.answers)
+        });
         if let Some(note) = render::note_of_nulls(rows)
             && self.failure.is_none()
         {
@@ -187,6 +212,10 @@ impl<O: Write, E: Write> Output for Console<O, E> {
 
     fn text(&mut self, text: &str) {
         let shown = render::text::printable(text);
+        if self.binary.is_some() || self.format.is_binary() {
+            let _ = self.remarks.write_all(shown.as_bytes());
+            return;
+        }
         self.answer(|console| {
             console.answers.write_all(shown.as_bytes())?;
             if shown.is_empty() || shown.ends_with('\n') {

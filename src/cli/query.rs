@@ -72,10 +72,10 @@ pub struct QueryArguments {
     #[arg(short, long = "profile", value_name = "PROFILE.yaml")]
     profiles: Vec<PathBuf>,
 
-    /// How rows are printed: table, json, ndjson or csv; `set format` in a script overrides it
+    /// How rows are printed: table, json, ndjson, csv, arrow or parquet; `set format` in a script overrides it
     ///
     /// table: aligned columns that fit the terminal. json: an array for each query. ndjson: an object a line. csv: as RFC 4180, after
-    /// a line of names. In JSON integers beyond 2^53 and addresses are strings, times are nanoseconds, nulls are null. Text of the
+    /// a line of names. arrow: an Apache Arrow IPC stream for each query. parquet: an Apache Parquet file of one query. In JSON integers beyond 2^53 and addresses are strings, times are nanoseconds, nulls are null. Text of the
     /// target is escaped in every format, so that it cannot command a terminal.
     #[arg(short, long = "output", value_name = "FORMAT", value_parser = parse_format, default_value = "table")]
     output: Format,
@@ -152,6 +152,7 @@ pub fn main(demo: &Demo<'_>) -> ExitCode {
 impl QueryArguments {
     fn run(&self, demo: &Demo<'_>) -> Result<Status, Refusal> {
         let script = self.script().map_err(wrong)?;
+        self.check_output().map_err(wrong)?;
         let profile = self.built_in_profile(demo).map_err(wrong)?;
         let target = self.open_target(demo).map_err(wrong)?;
         let recording = target.recording.clone();
@@ -188,6 +189,20 @@ impl QueryArguments {
             }
             _ => Ok(status),
         }
+    }
+
+    /// A terminal shows text only.
+    fn check_output(&self) -> Result<(), Report> {
+        let format = self.output;
+        if !format.is_binary() || !io::stdout().is_terminal() {
+            return Ok(());
+        }
+        Err(
+            Report::error(format!("{format} is not text, and standard output is a terminal"))
+                .with_hint(format!(
+                    "redirect it: {PROGRAM} -o {format} … > rows.{format}; or at the prompt: save QUERY to 'rows.{format}'"
+                )),
+        )
     }
 
     /// The statements to run; `None` where they are to be typed.

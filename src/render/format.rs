@@ -18,20 +18,31 @@ pub enum Format {
     /// Comma-separated values, quoted as RFC 4180 says, with a line of column names; lines end with a line feed alone, as Unix
     /// tools expect.
     Csv,
+    /// An Apache Arrow IPC stream for each query, one after the other.
+    Arrow,
+    /// An Apache Parquet file, which holds the rows of one query.
+    Parquet,
 }
 
 /// Every format by name.
-const FORMATS: [(&str, Format); 4] = [
+const FORMATS: [(&str, Format); 6] = [
     ("table", Format::Table),
     ("json", Format::Json),
     ("ndjson", Format::Ndjson),
     ("csv", Format::Csv),
+    ("arrow", Format::Arrow),
+    ("parquet", Format::Parquet),
 ];
 
 impl Format {
     /// The names that [`Format::from_str`] takes.
     pub fn names() -> impl Iterator<Item = &'static str> {
         FORMATS.iter().map(|(name, _)| *name)
+    }
+
+    /// Whether it is not text: no terminal can show it.
+    pub fn is_binary(self) -> bool {
+        matches!(self, Self::Arrow | Self::Parquet)
     }
 }
 
@@ -96,7 +107,10 @@ mod tests {
         let error = "jsn".parse::<Format>().unwrap_err();
         assert_eq!(error.to_string(), "no output format is called `jsn`");
         assert_eq!(error.hint(), "did you mean `json`?");
-        let error = "parquet".parse::<Format>().unwrap_err();
-        assert_eq!(error.hint(), "formats: table, json, ndjson, csv");
+        let error = "xml".parse::<Format>().unwrap_err();
+        assert_eq!(
+            error.hint(),
+            "formats: table, json, ndjson, csv, arrow, parquet"
+        );
     }
 }

@@ -106,7 +106,7 @@ impl Serialize for JsonValue<'_> {
 }
 
 /// The type of a list's values.
-fn element(kind: &ValueType) -> &ValueType {
+pub(super) fn element(kind: &ValueType) -> &ValueType {
     match kind {
         ValueType::List(element) => element,
         _ => &ValueType::Any,
@@ -121,7 +121,7 @@ fn integer<S: Serializer>(number: i128, serializer: S) -> Result<S::Ok, S::Error
 }
 
 /// The text, with bytes that are not UTF-8 written as `\xNN`.
-fn unicode(bytes: &[u8]) -> Cow<'_, str> {
+pub(super) fn unicode(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }

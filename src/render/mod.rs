@@ -1,9 +1,10 @@
-//! Rows and reports → table, tree, JSON, NDJSON, CSV.
+//! Rows and reports → table, tree, JSON, NDJSON, CSV, Arrow, Parquet.
 //!
 //! Everything that comes from the target is escaped before it reaches a stream, whether that is a terminal or not: a process can
 //! call itself anything. This room writes to the writer that it is given and knows no streams of its own.
 
 mod cell;
+mod columnar;
 mod comma;
 mod format;
 mod json;
@@ -14,6 +15,8 @@ mod report;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_columnar;
 pub mod text;
 
 use std::io::{self, Write};
@@ -42,6 +45,8 @@ pub fn rows(rows: &Rows, format: Format, options: &Options, out: &mut dyn Write)
         Format::Json => json::write_array(rows, out),
         Format::Ndjson => json::write_lines(rows, out),
         Format::Csv => comma::write(rows, out),
+        Format::Arrow => columnar::write_stream(rows, out),
+        Format::Parquet => columnar::write_parquet(rows, out),
     }
 }
 

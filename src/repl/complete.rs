@@ -258,7 +258,10 @@ pub(super) mod tests {
         assert_eq!(offered("print @ji"), ["jiffies"]);
         assert_eq!(offered("show "), ["types", "walks"]);
         assert_eq!(offered("set f"), ["format"]);
-        assert_eq!(offered("set format "), ["csv", "json", "ndjson", "table"]);
+        assert_eq!(
+            offered("set format "),
+            ["arrow", "csv", "json", "ndjson", "parquet", "table"]
+        );
         assert_eq!(offered("describe struct ta"), ["task_struct"]);
         assert_eq!(offered("describe task_struct.__"), ["__state"]);
     }

@@ -13,10 +13,12 @@ use super::dump::create;
 use super::output::{Output, Status};
 
 /// What the end of a file's name says about its format.
-const FORMATS: [(&str, Format); 4] = [
+const FORMATS: [(&str, Format); 6] = [
     ("csv", Format::Csv),
     ("ndjson", Format::Ndjson),
     ("json", Format::Json),
+    ("arrow", Format::Arrow),
+    ("parquet", Format::Parquet),
     ("txt", Format::Table),
 ];
 

@@ -33,7 +33,10 @@ impl Default for Settings {
 
 /// Settings by name, with what each is for.
 const NAMES: [(&str, &str); 5] = [
-    ("format", "how rows are written: table, json, ndjson or csv"),
+    (
+        "format",
+        "how rows are written: table, json, ndjson, csv, arrow or parquet",
+    ),
     ("max_reads", "most reads of a query"),
     ("max_rows", "most rows that are shown of a query (0: all)"),
     ("timeout", "most time of a query, for example 5s"),
@@ -44,7 +47,7 @@ const NAMES: [(&str, &str); 5] = [
 ];
 
 /// Forms of rows.
-const FORMATS: [&str; 4] = ["table", "json", "ndjson", "csv"];
+const FORMATS: [&str; 6] = ["table", "json", "ndjson", "csv", "arrow", "parquet"];
 
 impl Settings {
     /// Changes a setting; the text is what stands in the statement.
