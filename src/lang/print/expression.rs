@@ -129,9 +129,10 @@ fn unary(operator: UnaryOperator, operand: &Expression) -> String {
     }
     let sign = operator.spelling();
     let text = expression(operand, Level::Prefix);
-    // `--x` reads as a comment elsewhere and `&&x` as a conjunction: NQ takes neither.
-    if text.starts_with(sign) && sign != "*" {
-        format!("{sign}({text})")
+    // `--x` reads as a comment elsewhere and `&&x` as a conjunction: NQ takes neither. Parentheses, of which only so many may nest,
+    // are not needed to keep them apart.
+    if text.starts_with(sign) && matches!(sign, "-" | "&") {
+        format!("{sign} {text}")
     } else {
         format!("{sign}{text}")
     }
