@@ -212,6 +212,14 @@ impl RowState {
         let scope = Scope::of(environment);
         let verdicts = ready!(rest(attempt, filters, scope, &mut self.conditions));
         let wanted = verdicts.iter().all(|verdict| verdict.truth() == Some(true));
+        if !wanted
+            && verdicts
+                .iter()
+                .all(|verdict| verdict.truth() != Some(false))
+        {
+            let reason = verdicts.iter().find_map(unread);
+            reason.map(|reason| attempt.context.undecided(reason));
+        }
         self.wanted = Some((wanted, attempt.reader.depth()));
         Poll::Ready(wanted)
     }
@@ -257,6 +265,14 @@ impl RowState {
         } else {
             Poll::Ready(Vec::new())
         }
+    }
+}
+
+/// Why a condition that could not be computed for want of memory is null.
+fn unread(verdict: &Value) -> Option<&Reason> {
+    match verdict {
+        Value::Null(reason @ (Reason::Unreadable(_) | Reason::Unavailable(_))) => Some(reason),
+        _ => None,
     }
 }
 
