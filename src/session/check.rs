@@ -400,14 +400,13 @@ impl Session {
         all.checks
             .iter()
             .map(|(name, check)| {
-                let in_force = if self.definitions.checks.contains_key(name) {
-                    "yes".to_owned()
-                } else {
-                    "use \"integrity\"".to_owned()
+                let in_force = match self.definitions.checks.contains_key(name) {
+                    true => "yes",
+                    false => "no",
                 };
                 vec![
                     name.clone(),
-                    in_force,
+                    in_force.to_owned(),
                     self.availability(check),
                     check.doc.clone(),
                     check.meaning.clone(),
