@@ -101,7 +101,7 @@ fn memory_that_cannot_be_read_is_not_clean() {
     let (status, rows, notes) = ask(&["-o", "csv", "-e", program]);
     assert_eq!(status, Some(3), "{notes}");
     assert!(
-        rows.contains("unread,incomplete,0,") && rows.contains("is not known"),
+        rows.contains("unread,incomplete,0,") && rows.contains("which memory does not tell"),
         "{rows}"
     );
 }

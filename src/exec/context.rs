@@ -80,7 +80,7 @@ impl Context {
         let (count, why) = self.undecided.take()?;
         Some(Incomplete {
             walk: "where".to_owned(),
-            why: format!("whether {count} more are rows is not known: {why}"),
+            why: format!("{count} more may be rows, which memory does not tell: {why}"),
         })
     }
 

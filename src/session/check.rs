@@ -1,5 +1,6 @@
 //! `check`: queries whose rows are findings, each with a verdict that is never silence.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -29,10 +30,10 @@ const MOST_ROWS: usize = 1000;
 
 /// What came of one check.
 enum Verdict {
-    /// What was looked for is not there.
-    Clean,
+    /// What was looked for is not there; what was to be said about it.
+    Clean(String),
     /// Rows, and what may be missing from them.
-    Finding(Rows, Option<String>),
+    Finding(Rows, String),
     /// What this kernel lacks.
     NotApplicable(String),
     /// Nothing was found, and not everything could be looked at.
@@ -42,7 +43,7 @@ enum Verdict {
 impl Verdict {
     fn word(&self) -> &'static str {
         match self {
-            Self::Clean => "clean",
+            Self::Clean(_) => "clean",
             Self::Finding(..) => "finding",
             Self::NotApplicable(_) => "not applicable",
             Self::Incomplete(_) => "incomplete",
@@ -58,14 +59,16 @@ impl Verdict {
 
     fn why(&self) -> &str {
         match self {
-            Self::Clean | Self::Finding(_, None) => "",
-            Self::Finding(_, Some(why)) | Self::NotApplicable(why) | Self::Incomplete(why) => why,
+            Self::Clean(why)
+            | Self::Finding(_, why)
+            | Self::NotApplicable(why)
+            | Self::Incomplete(why) => why,
         }
     }
 
     fn status(&self) -> Status {
         match self {
-            Self::Clean | Self::NotApplicable(_) => Status::Complete,
+            Self::Clean(_) | Self::NotApplicable(_) => Status::Complete,
             Self::Finding(..) => Status::Failed,
             Self::Incomplete(_) => Status::Incomplete,
         }
@@ -232,7 +235,7 @@ impl Session {
     /// The checks that are meant, in the order of their names.
     pub(super) fn chosen_checks(
         &self,
-        source: Option<&Arc<SourceText>>,
+        place: Option<(&Arc<SourceText>, Span)>,
         chosen: &Chosen,
         definitions: &Definitions,
     ) -> Result<Vec<(String, Rc<Check>)>, Report> {
@@ -250,39 +253,7 @@ impl Session {
         if !found.is_empty() {
             return Ok(found);
         }
-        Err(self.no_such_check(source, chosen, definitions))
-    }
-
-    fn no_such_check(
-        &self,
-        source: Option<&Arc<SourceText>>,
-        chosen: &Chosen,
-        definitions: &Definitions,
-    ) -> Report {
-        if definitions.checks.is_empty() {
-            return Report::error("no checks are in force").with_hint(
-                "`use \"integrity\"` takes the shipped ones, `def check NAME as QUERY` makes one; `show checks` lists them",
-            );
-        }
-        let (message, span, label) = match chosen {
-            Chosen::All => ("there is no check".to_owned(), Span::default(), None),
-            Chosen::Named(name) => (
-                format!("there is no check `{}` in force", name.text),
-                name.span,
-                nearest(&name.text, definitions.checks.keys().map(String::as_str)),
-            ),
-            Chosen::Like(pattern) => (
-                format!("no check is like `{}`", pattern.text),
-                pattern.span,
-                None,
-            ),
-        };
-        let label = label.map(|near| format!("did you mean `{near}`?"));
-        let report = Report::error(message).with_hint("`show checks` lists them");
-        match source {
-            Some(source) => report.at(source, span.into(), label.unwrap_or_default()),
-            None => report,
-        }
+        Err(no_such_check(place, chosen, definitions))
     }
 
     /// Runs checks: a table of all, then the rows of each that found any.
@@ -328,21 +299,57 @@ impl Session {
             Ok((source, query)) => (source, query),
             Err(missing) => return Ok(Verdict::NotApplicable(missing.clone())),
         };
-        let none = Definitions::default();
-        let definitions = if check.of_library {
-            &none
-        } else {
-            &self.definitions
-        };
-        let checked = match check_query(&self.catalog, definitions, source, query) {
+        let checked = match check_query(&self.catalog, &self.meant_by(check), source, query) {
             Ok(checked) => checked.tree,
             Err(reports) => return Ok(Verdict::NotApplicable(in_words(&reports))),
         };
+        let (plan, words) = (Plan::new(checked), query_text(source, query));
+        let (mut rows, mut gap) = self.look(name, &plan, words, total, output)?;
+        if rows.rows.is_empty() {
+            return Ok(gap.map_or(Verdict::Clean(String::new()), Verdict::Incomplete));
+        }
+        // Two views of a running kernel are never of the same moment: what is only passing is gone when it is looked for again.
+        let (again, why) = self.look(name, &plan, words, total, output)?;
+        let before = rows.rows.len();
+        if why.is_none() {
+            rows.rows.retain(|row| again.rows.contains(row));
+        } else {
+            gap = gap.or(why);
+        }
+        let gone = match before - rows.rows.len() {
+            0 => String::new(),
+            gone => format!("{gone} of {before} rows were gone when looked for again"),
+        };
+        Ok(match (rows.rows.is_empty(), gap) {
+            (true, None) => Verdict::Clean(gone),
+            (true, Some(why)) => Verdict::Incomplete(why),
+            (false, Some(why)) => Verdict::Finding(rows, why),
+            (false, None) => Verdict::Finding(rows, gone),
+        })
+    }
+
+    /// The definitions that a check's names mean.
+    fn meant_by(&self, check: &Check) -> Cow<'_, Definitions> {
+        if check.of_library {
+            Cow::Owned(Definitions::default())
+        } else {
+            Cow::Borrowed(&self.definitions)
+        }
+    }
+
+    /// Runs a check's query once: its rows, and what may be missing from them.
+    fn look(
+        &mut self,
+        name: &str,
+        plan: &Plan,
+        words: &str,
+        total: &mut Statistics,
+        output: &mut dyn Output,
+    ) -> Result<(Rows, Option<String>), Status> {
         let found = self.attached.found(&self.catalog, output)?;
         let retries = found.engine.counters().retries;
         found.engine.set_predictors(self.settings.predictors);
-        let (plan, words) = (Plan::new(checked), query_text(source, query));
-        let outcome = exec::run_in_full(&found.engine, &found.target, &plan, words, self.budget());
+        let outcome = exec::run_in_full(&found.engine, &found.target, plan, words, self.budget());
         let (rows, cost, left_out) = outcome.map_err(|stalled| {
             output.report(&Report::from_error(&stalled).with_hint(format!(
                 "this is a defect of nettlp-q; please report the check `{name}`"
@@ -351,11 +358,7 @@ impl Session {
         })?;
         add(total, &statistics(&found, &rows, &cost, retries));
         let gap = self.gap(&rows, &cost, left_out, output)?;
-        Ok(match (rows.rows.is_empty(), gap) {
-            (true, None) => Verdict::Clean,
-            (true, Some(why)) => Verdict::Incomplete(why),
-            (false, why) => Verdict::Finding(rows, why),
-        })
+        Ok((rows, gap))
     }
 
     /// What may be missing from a check's rows, in words.
@@ -420,12 +423,46 @@ impl Session {
         match &check.query {
             Err(missing) => missing.clone(),
             Ok((source, query)) => {
-                match check_query(&self.catalog, &self.definitions, source, query) {
+                match check_query(&self.catalog, &self.meant_by(check), source, query) {
                     Ok(_) => "yes".to_owned(),
                     Err(reports) => in_words(&reports),
                 }
             }
         }
+    }
+}
+
+/// What to say where no check is meant.
+fn no_such_check(
+    place: Option<(&Arc<SourceText>, Span)>,
+    chosen: &Chosen,
+    definitions: &Definitions,
+) -> Report {
+    let names = definitions.checks.keys().map(String::as_str);
+    let (message, span, near) = match chosen {
+        _ if definitions.checks.is_empty() => ("no checks are in force".to_owned(), None, None),
+        Chosen::All => ("there is no check".to_owned(), None, None),
+        Chosen::Named(name) => (
+            format!("there is no check `{}` in force", name.text),
+            Some(name.span),
+            nearest(&name.text, names),
+        ),
+        Chosen::Like(pattern) => (
+            format!("no check is like `{}`", pattern.text),
+            Some(pattern.span),
+            None,
+        ),
+    };
+    let hint = if definitions.checks.is_empty() {
+        "`use \"integrity\"` takes the shipped ones, `def check NAME as QUERY` makes one; `show checks` lists them"
+    } else {
+        "`show checks` lists them"
+    };
+    let label = near.map_or_else(String::new, |near| format!("did you mean `{near}`?"));
+    let report = Report::error(message).with_hint(hint);
+    match place {
+        Some((source, whole)) => report.at(source, span.unwrap_or(whole).into(), label),
+        None => report,
     }
 }
 

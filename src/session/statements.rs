@@ -112,7 +112,7 @@ impl Session {
                 self.check_show(source, show).map_err(|report| vec![report])
             }
             StatementKind::Check(chosen) => self
-                .chosen_checks(Some(source), chosen, definitions)
+                .chosen_checks(Some((source, statement.span)), chosen, definitions)
                 .map(|_| ())
                 .map_err(|report| vec![report]),
             // Definitions may use those that come after them: see `check_definition`.
