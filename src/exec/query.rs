@@ -217,8 +217,9 @@ impl RowState {
                 .iter()
                 .all(|verdict| verdict.truth() != Some(false))
         {
-            let reason = verdicts.iter().find_map(unread);
-            reason.map(|reason| attempt.context.undecided(reason));
+            if let Some(reason) = verdicts.iter().find_map(unread) {
+                attempt.context.undecided(reason);
+            }
         }
         self.wanted = Some((wanted, attempt.reader.depth()));
         Poll::Ready(wanted)

@@ -137,12 +137,11 @@ fn define_of(
     Ok(())
 }
 
+/// A query with the text it was written in, or what this kernel lacks for it.
+type Found = Result<(Arc<SourceText>, Box<Query>), String>;
+
 /// The query of a check of the walk library, or what this kernel lacks for all of its variants.
-fn library_query(
-    catalog: &Catalog,
-    name: &str,
-    check: &profile::Check,
-) -> Result<Result<(Arc<SourceText>, Box<Query>), String>, Report> {
+fn library_query(catalog: &Catalog, name: &str, check: &profile::Check) -> Result<Found, Report> {
     let mut missing = Vec::new();
     for variant in &check.variants {
         let unmet = catalog

@@ -18,7 +18,8 @@ from .places import Trouble, cache, run
 SCRIPT = 'use "integrity"\ncheck'
 GETDENTS64 = 217
 PAGE_FAULT = 14
-MODULE = "cpuid"
+MODULE, WITHOUT_FOLDER = "cpuid", "configfs"
+DISGUISE = "kworker/0:9"
 # include/linux/mm.h, VM_WRITE and VM_EXEC
 WRITABLE_CODE = 0x2 | 0x4
 RANGE = re.compile(r"(0x[0-9a-f]+)-(0x[0-9a-f]+)@(0x[0-9a-f]+)")
@@ -78,7 +79,7 @@ def word(value):
 
 def unlinked(link):
     """The writes that take an element out of its list, which goes on pointing into it."""
-    ahead, behind = int(link.next.value_()), int(link.prev.value_())
+    ahead, behind = number(link.next), number(link.prev)
     return [(behind, word(ahead)), (ahead + 8, word(behind))]
 
 
@@ -89,36 +90,76 @@ def gate_to(handler):
 
 def tamperings(memory):
     """Everything that is done, at addresses that drgn finds. The code of a hook is `init_task`, which is none."""
-    program, strange = memory.program, memory.address("init_task")
-    users = [task for task in memory.tasks if task.mm and int(task.pid.value_()) > 1]
-    victim, thief, writable = users[0], users[-2], users[1]
-    first = memory.first
+    users = [task for task in memory.tasks if task.mm and number(task.pid) > 1]
+    if len(users) < 6:
+        raise Trouble("the guest has too few processes to tamper with")
+    return [*hidden(memory, users), *hooked(memory, memory.address("init_task")), *misused(memory, users)]
+
+
+def number(thing):
+    """A drgn object as a number."""
+    return int(thing.value_())
+
+
+def hidden(memory, users):
+    """Tasks and modules that are taken out of lists."""
     modules = {module.name.string_().decode(): module for module in memory.modules()}
-    module = modules.get(MODULE)
-    if module is None:
-        raise Trouble(f"the guest has no module `{MODULE}`")
-    pid, table = int(victim.pid.value_()), memory.address("sys_call_table")
-    shows = program["tcp4_seq_ops"].show.address_
-    gates = memory.address("idt_table") + 16 * PAGE_FAULT
-    credentials = [(pointer.address_, word(int(getattr(first, name).value_())))
-                   for name, pointer in (("real_cred", thief.real_cred), ("cred", thief.cred))]
-    mapping = anonymous_mapping(writable)
-    flags = mapping.vm_flags
-    hidden = {"tid": pid}
-    written = {"pid": int(writable.pid.value_()), "start": f"{int(mapping.vm_start.value_()):#x}"}
+    for name in (MODULE, WITHOUT_FOLDER):
+        if name not in modules:
+            raise Trouble(f"the guest has no module `{name}`")
+    victim, nameless = users[0], users[2]
+    thread, named = {"tid": number(victim.pid)}, {"module": MODULE}
+    leader = nameless.thread_pid.tasks[memory.program["PIDTYPE_TGID"]].first
     return [
         Tampering("task unlinked", unlinked(victim.tasks), {
-            "hidden_tasks": {"pid": pid}, "hidden_threads": hidden, "hidden_tasks_in_control_groups": hidden, "hidden_tasks_in_slabs": hidden}),
-        Tampering("module unlinked", unlinked(module.list), {
-            "hidden_modules": {"module": MODULE}, "hidden_modules_in_tree": {"module": MODULE}, "hidden_modules_in_memory": {}}),
+            "hidden_tasks": {"pid": number(victim.pid)}, "hidden_threads": thread, "hidden_tasks_in_control_groups": thread,
+            "hidden_tasks_in_slabs": thread}),
+        Tampering("process id taken away", [(leader.address_, word(0))], {"tasks_without_pid": {"pid": number(nameless.pid)}}),
+        Tampering("module unlinked", unlinked(modules[MODULE].list), {
+            "hidden_modules": named, "hidden_modules_in_tree": named, "hidden_modules_in_memory": {}}),
+        Tampering("module's folder taken away", unlinked(modules[WITHOUT_FOLDER].mkobj.kobj.entry), {
+            "modules_without_folder": {"name": WITHOUT_FOLDER}}),
+    ]
+
+
+def hooked(memory, strange):
+    """Tables of functions in which an entry leads to what is no code."""
+    program, code = memory.program, f"{strange:#x}"
+    table, gates = memory.address("sys_call_table"), memory.address("idt_table") + 16 * PAGE_FAULT
+
+    def redirected(what, pointer, check, **says):
+        return Tampering(f"{what} redirected", [(pointer.address_, word(strange))], {check: says})
+
+    return [
         Tampering("system call redirected", [(table + 8 * GETDENTS64, word(strange))], {
-            "hooked_system_calls": {"nr": GETDENTS64, "handler": f"{strange:#x}"}}),
+            "hooked_system_calls": {"nr": GETDENTS64, "handler": code}}),
         Tampering("IDT gate redirected", [(gates + at, data) for at, data in gate_to(strange)], {
-            "hooked_interrupt_gates": {"vector": PAGE_FAULT, "handler": f"{strange:#x}"}}),
-        Tampering("seq_operations redirected", [(shows, word(strange))], {
-            "hooked_sequence_files": {"name": "tcp", "table_of": "tcp4_seq_ops", "function": f"{strange:#x}"}}),
-        Tampering("credential shared", credentials, {"shared_credentials": {"pids": f"1 {int(thief.pid.value_())}"}}),
-        Tampering("mapping made writable code", [(flags.address_, word(int(flags.value_()) | WRITABLE_CODE))], {
+            "hooked_interrupt_gates": {"vector": PAGE_FAULT, "handler": code}}),
+        redirected("seq_operations", program["tcp4_seq_ops"].show, "hooked_sequence_files", name="tcp", table_of="tcp4_seq_ops", function=code),
+        # The root of a mounted file system, too.
+        Tampering("folder of /proc redirected", [(program["proc_root"].proc_dir_ops.iterate_shared.address_, word(strange))], {
+            "hooked_proc_files": {"name": "/proc", "function": code}, "hooked_file_systems": {"function": code}}),
+        redirected("soft interrupt", program["softirq_vec"][3].action, "hooked_interrupt_handlers", kind="softirq", number=3),
+        redirected("sockets' files", program["socket_file_ops"].read_iter, "hooked_open_files", function=code),
+        redirected("tmpfs", program["shmem_ops"].statfs, "hooked_file_systems", table_of="shmem_ops", function=code),
+        redirected("notifier", program["module_notify_list"].head.notifier_call, "hooked_notifiers", chain="module", notifier_call=code),
+        redirected("tracer", program["ftrace_list_end"].func, "strange_tracers", called=code),
+        redirected("program loader", program["elf_format"].load_binary, "strange_program_loaders", called=code),
+    ]
+
+
+def misused(memory, users):
+    """Processes with what is not theirs: another's credentials, a kernel thread's name, memory that is writable code."""
+    first, thief, writable, disguised = memory.first, users[-2], users[1], users[3]
+    credentials = [(pointer.address_, word(number(owned))) for pointer, owned in ((thief.real_cred, first.real_cred), (thief.cred, first.cred))]
+    mapping = anonymous_mapping(writable)
+    flags = mapping.vm_flags
+    written = {"pid": number(writable.pid), "start": f"{number(mapping.vm_start):#x}"}
+    return [
+        Tampering("credential shared", credentials, {"shared_credentials": {"pids": f"1 {number(thief.pid)}"}}),
+        Tampering("named as kernel thread", [(disguised.comm.address_, DISGUISE.encode() + bytes(16 - len(DISGUISE)))], {
+            "disguised_programs": {"pid": number(disguised.pid), "comm": DISGUISE}}),
+        Tampering("mapping made writable code", [(flags.address_, word(number(flags) | WRITABLE_CODE))], {
             "writable_code": written, "unbacked_code": written}),
     ]
 
@@ -127,9 +168,9 @@ def anonymous_mapping(task):
     """A mapping of a process that is no file's, and not its stack or heap."""
     from drgn.helpers.linux.mm import for_each_vma
     for vma in for_each_vma(task.mm):
-        if not vma.vm_file and not vma.vm_ops and int(vma.vm_start.value_()) > int(task.mm.brk.value_()):
+        if not vma.vm_file and not vma.vm_ops and number(vma.vm_start) > number(task.mm.brk):
             return vma
-    raise Trouble(f"process {int(task.pid.value_())} has no anonymous mapping")
+    raise Trouble(f"process {number(task.pid)} has no anonymous mapping")
 
 
 def judge(rows, status, expected, lacking=()):
