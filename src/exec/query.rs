@@ -212,14 +212,12 @@ impl RowState {
         let scope = Scope::of(environment);
         let verdicts = ready!(rest(attempt, filters, scope, &mut self.conditions));
         let wanted = verdicts.iter().all(|verdict| verdict.truth() == Some(true));
+        let is_open = |verdict: &Value| verdict.truth() != Some(false);
         if !wanted
-            && verdicts
-                .iter()
-                .all(|verdict| verdict.truth() != Some(false))
+            && verdicts.iter().all(is_open)
+            && let Some(reason) = verdicts.iter().find_map(unread)
         {
-            if let Some(reason) = verdicts.iter().find_map(unread) {
-                attempt.context.undecided(reason);
-            }
+            attempt.context.undecided(reason);
         }
         self.wanted = Some((wanted, attempt.reader.depth()));
         Poll::Ready(wanted)
