@@ -40,7 +40,7 @@ pub(super) fn expected(rule: Rule) -> Expected {
         Rule::EOI => End,
         Rule::WHITESPACE | Rule::quote => Nothing,
         Rule::any_name | Rule::free_name | Rule::name_start | Rule::name_character => Nothing,
-        Rule::clause_word | Rule::escape | Rule::operand_after_cast => Nothing,
+        Rule::clause_word | Rule::action_word | Rule::escape | Rule::operand_after_cast => Nothing,
 
         Rule::print => Word("print"),
         Rule::print_format | Rule::format_letters => Thing("a format such as /x"),

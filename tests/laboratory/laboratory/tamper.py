@@ -142,7 +142,7 @@ def hooked(memory, strange):
         redirected("soft interrupt", program["softirq_vec"][3].action, "hooked_interrupt_handlers", kind="softirq", number=3),
         redirected("sockets' files", program["socket_file_ops"].read_iter, "hooked_open_files", function=code),
         redirected("tmpfs", program["shmem_ops"].statfs, "hooked_file_systems", table_of="shmem_ops", function=code),
-        redirected("notifier", program["module_notify_list"].head.notifier_call, "hooked_notifiers", chain="module", notifier_call=code),
+        redirected("notifier", program["module_notify_list"].head.notifier_call, "hooked_module_notifiers", notifier_call=code),
         redirected("tracer", program["ftrace_list_end"].func, "strange_tracers", called=code),
         redirected("program loader", program["elf_format"].load_binary, "strange_program_loaders", called=code),
     ]
