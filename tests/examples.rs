@@ -25,7 +25,9 @@ fn every_example_answers_on_the_demo() {
         let name = script.to_str().unwrap();
         let answer = ask(&["--demo", "-o", "ndjson", "-f", name]);
         let notes = String::from_utf8_lossy(&answer.stderr);
-        assert_eq!(answer.status.code(), Some(0), "{name}: {notes}");
+        // The demo's guest has writable code, and `check` says so.
+        let finds = i32::from(name.ends_with("/integrity.nq"));
+        assert_eq!(answer.status.code(), Some(finds), "{name}: {notes}");
         assert!(!notes.contains("not in the recording"), "{name}: {notes}");
     }
 }

@@ -96,7 +96,8 @@ fn rows(session: &mut Session, asked: &str) -> Vec<String> {
     let mut listener = Listener::default();
     let status = session.run(&text(asked), &mut listener);
     assert!(
-        matches!(status, Status::Complete),
+        // A `check` that finds something is answered, too.
+        status == Status::Complete || status == Status::Failed && asked.contains("\ncheck"),
         "{asked}: {:?}",
         listener.reports
     );

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::lang::typed::{SourceId, Typed};
 use crate::paging::AddressSpace;
 use crate::row::Incomplete;
-use crate::value::{Value, ValueType};
+use crate::value::{Reason, Value, ValueType};
 use crate::walk::Element;
 
 use super::Target;
@@ -19,6 +19,8 @@ use super::looping::{LoopKey, LoopState};
 pub(super) struct Context {
     pub(super) target: Target,
     pub(super) incomplete: RefCell<Vec<Incomplete>>,
+    /// Rows of which it is not known whether their conditions hold, since memory could not be read: how many, and why the first.
+    undecided: RefCell<Option<(u64, String)>>,
     /// How far the loops of library functions have come.
     loops: RefCell<FxHashMap<LoopKey, LoopState>>,
     /// Sizes of the objects that places lie in, by place.
@@ -32,6 +34,7 @@ impl Context {
         Self {
             target,
             incomplete: RefCell::default(),
+            undecided: RefCell::default(),
             loops: RefCell::default(),
             sizes: RefCell::default(),
             live_rows: Default::default(),
@@ -61,6 +64,24 @@ impl Context {
 
     pub(super) fn space(&self) -> &AddressSpace {
         &self.target.space
+    }
+
+    /// Notes that nobody knows whether a row's conditions hold.
+    pub(super) fn undecided(&self, reason: &Reason) {
+        let mut undecided = self.undecided.borrow_mut();
+        match &mut *undecided {
+            Some((count, _)) => *count += 1,
+            None => *undecided = Some((1, reason.to_string())),
+        }
+    }
+
+    /// The rows left out because nobody knows whether their conditions hold.
+    pub(super) fn left_out(&self) -> Option<Incomplete> {
+        let (count, why) = self.undecided.take()?;
+        Some(Incomplete {
+            walk: "where".to_owned(),
+            why: format!("{count} more may be rows, which memory does not tell: {why}"),
+        })
     }
 
     /// Notes that a walk had to stop; the same words once.

@@ -27,7 +27,7 @@ use crate::lang::catalog::Catalog;
 use crate::lang::typed::Typed;
 use crate::paging::AddressSpace;
 use crate::plan::Plan;
-use crate::row::{Row, Rows, Schema};
+use crate::row::{Incomplete, Row, Rows, Schema};
 use crate::value::Value;
 use crate::wave::{Budget, Cost, Engine, Stalled};
 
@@ -54,6 +54,18 @@ pub fn run(
     name: &str,
     budget: Budget,
 ) -> Result<(Rows, Cost), Stalled> {
+    let (rows, cost, _) = run_in_full(engine, target, plan, name, budget)?;
+    Ok((rows, cost))
+}
+
+/// As [`run`]; rows of which memory does not tell whether they are any are a gap in the answer too, told apart from it.
+pub fn run_in_full(
+    engine: &Rc<Engine>,
+    target: &Target,
+    plan: &Plan,
+    name: &str,
+    budget: Budget,
+) -> Result<(Rows, Cost, Option<Incomplete>), Stalled> {
     let context = Rc::new(Context::new(target.clone()));
     let columns = plan.query.columns.clone();
     let query = Rc::clone(&plan.query);
@@ -72,6 +84,7 @@ pub fn run(
             incomplete,
         },
         cost,
+        context.left_out(),
     ))
 }
 

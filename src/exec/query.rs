@@ -212,6 +212,13 @@ impl RowState {
         let scope = Scope::of(environment);
         let verdicts = ready!(rest(attempt, filters, scope, &mut self.conditions));
         let wanted = verdicts.iter().all(|verdict| verdict.truth() == Some(true));
+        let is_open = |verdict: &Value| verdict.truth() != Some(false);
+        if !wanted
+            && verdicts.iter().all(is_open)
+            && let Some(reason) = verdicts.iter().find_map(unread)
+        {
+            attempt.context.undecided(reason);
+        }
         self.wanted = Some((wanted, attempt.reader.depth()));
         Poll::Ready(wanted)
     }
@@ -257,6 +264,14 @@ impl RowState {
         } else {
             Poll::Ready(Vec::new())
         }
+    }
+}
+
+/// Why a condition that could not be computed for want of memory is null.
+fn unread(verdict: &Value) -> Option<&Reason> {
+    match verdict {
+        Value::Null(reason @ (Reason::Unreadable(_) | Reason::Unavailable(_))) => Some(reason),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
-//! The parts of statements that do more with memory than show it: `dump`, `disassemble`, `search`, `watch`, `save`.
+//! The parts of statements that do more with memory than show it: `dump`, `disassemble`, `search`, `watch`, `save`; and `check`.
 
-use super::ast::{AddressSpace, Expression, Literal, Query, Quoted, Span};
+use super::ast::{AddressSpace, Expression, Literal, Name, Query, Quoted, Span};
 
 /// So many bytes from an address on.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,4 +107,26 @@ pub struct Save {
     pub file: Quoted,
     /// Whether a file that exists is written over.
     pub force: bool,
+}
+
+/// `def check NAME ['what a finding means'] as QUERY`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DefineCheck {
+    /// The new check's name; a walk of the same name has the same rows.
+    pub name: Name,
+    /// What a row of it means.
+    pub meaning: Option<Quoted>,
+    /// The query whose rows are findings.
+    pub query: Box<Query>,
+}
+
+/// Which checks `check` runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Chosen {
+    /// All that are in force.
+    All,
+    /// The one of this name.
+    Named(Name),
+    /// Those whose name is like this.
+    Like(Quoted),
 }

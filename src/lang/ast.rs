@@ -15,7 +15,8 @@ use std::fmt;
 use std::ops::Range;
 
 pub use super::actions::{
-    Disassemble, Dump, Dumped, Pattern, Save, Search, SearchPlace, Stretch, Watch,
+    Chosen, DefineCheck, Disassemble, Dump, Dumped, Pattern, Save, Search, SearchPlace, Stretch,
+    Watch,
 };
 
 /// The deepest tree the parser returns, counted in expressions and queries inside each other; queries inside queries count
@@ -109,10 +110,14 @@ pub enum StatementKind {
     Let(Let),
     /// `def walk NAME(PARAMETERS) as QUERY`.
     DefineWalk(DefineWalk),
+    /// `def check NAME ['what a finding means'] as QUERY`.
+    DefineCheck(DefineCheck),
     /// `def NAME(PARAMETERS) = EXPR`.
     DefineFunction(DefineFunction),
     /// `use "file.nq"`.
     Use(Quoted),
+    /// `check [NAME]`, `check like 'pattern'`.
+    Check(Chosen),
     /// `explain [analyze] QUERY`.
     Explain(Explain),
     /// `assert … [, 'message']`.

@@ -144,6 +144,21 @@ pub struct Definitions {
     pub functions: BTreeMap<String, (Arc<SourceText>, Rc<ast::DefineFunction>)>,
     /// `def walk NAME(…) as …`, each with the text it was written in.
     pub walks: BTreeMap<String, (Arc<SourceText>, Rc<ast::DefineWalk>)>,
+    /// Checks that are in force, by name.
+    pub checks: BTreeMap<String, Rc<Check>>,
     /// `-D name=value`, read as `$name`.
     pub variables: BTreeMap<String, Value>,
+}
+
+/// A check in force: a query whose rows are findings. Where it can be had, a walk of its name has the same rows.
+#[derive(Debug)]
+pub struct Check {
+    /// What it looks for; empty where nobody said.
+    pub doc: String,
+    /// What a row of it means; empty where nobody said.
+    pub meaning: String,
+    /// The query with the text it was written in, or what this kernel lacks for it.
+    pub query: Result<(Arc<SourceText>, Box<ast::Query>), String>,
+    /// Whether the walk library defines it: then a session's own definitions are not meant by its names.
+    pub of_library: bool,
 }

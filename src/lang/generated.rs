@@ -37,7 +37,7 @@ fn named(text: String) -> Name {
     }
 }
 
-fn free_name() -> impl Strategy<Value = Name> {
+pub(super) fn free_name() -> impl Strategy<Value = Name> {
     free_text().prop_map(named)
 }
 

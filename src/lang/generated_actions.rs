@@ -6,11 +6,20 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::ast::*;
-use super::generated::{duration, expression, integer, limit, query, quoted};
+use super::generated::{duration, expression, free_name, integer, limit, query, quoted};
 
 /// A statement of any of these forms.
 pub(super) fn action() -> BoxedStrategy<StatementKind> {
-    prop_oneof![dump(), disassemble(), search(), watch(), save()].boxed()
+    prop_oneof![
+        dump(),
+        disassemble(),
+        search(),
+        watch(),
+        save(),
+        define_check(),
+        check()
+    ]
+    .boxed()
 }
 
 fn rows() -> impl Strategy<Value = Box<Query>> {
@@ -105,4 +114,23 @@ fn watch() -> impl Strategy<Value = StatementKind> {
 fn save() -> impl Strategy<Value = StatementKind> {
     (rows(), quoted(), any::<bool>())
         .prop_map(|(query, file, force)| StatementKind::Save(Save { query, file, force }))
+}
+
+fn define_check() -> impl Strategy<Value = StatementKind> {
+    (free_name(), option::of(quoted()), rows()).prop_map(|(name, meaning, query)| {
+        StatementKind::DefineCheck(DefineCheck {
+            name,
+            meaning,
+            query,
+        })
+    })
+}
+
+fn check() -> impl Strategy<Value = StatementKind> {
+    prop_oneof![
+        Just(Chosen::All),
+        free_name().prop_map(Chosen::Named),
+        quoted().prop_map(Chosen::Like),
+    ]
+    .prop_map(StatementKind::Check)
 }

@@ -100,7 +100,7 @@ const DANGLING_WORDS: &[&str] = &[
     "where",
 ];
 
-/// Words that begin a statement, and that want more when they stand alone.
+/// Words that begin a statement; all want more when they stand alone, but `check`.
 pub(super) const STATEMENT_WORDS: &[&str] = &[
     "walk",
     "print",
@@ -110,6 +110,7 @@ pub(super) const STATEMENT_WORDS: &[&str] = &[
     "def",
     "use",
     "explain",
+    "check",
     "assert",
     "set",
     "read",
@@ -386,7 +387,9 @@ fn is_dangling(source: &str, tokens: &[Token]) -> bool {
         TokenKind::Word if is_named_there(source, before) => false,
         TokenKind::Word => {
             is_one_of(source, last, DANGLING_WORDS)
-                || previous.is_none() && is_one_of(source, last, STATEMENT_WORDS)
+                || previous.is_none()
+                    && is_one_of(source, last, STATEMENT_WORDS)
+                    && !is_one_of(source, last, &["check"])
                 || previous.is_some_and(|first| is_dangling_pair(first, last.text(source)))
         }
         _ => false,

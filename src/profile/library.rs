@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::check::{Check, CheckFile, convert_check};
 use super::traversal::{
     ArrayTraversal, BitsTraversal, BranchesTraversal, ChainTraversal, FollowTraversal,
     LinkedTraversal, ListTraversal, MapleTraversal, PerCpuTraversal, RbtreeTraversal,
@@ -79,6 +80,8 @@ struct LibraryFile {
     columns: BTreeMap<String, BTreeMap<String, ColumnFile>>,
     #[serde(default)]
     functions: BTreeMap<String, FunctionFile>,
+    #[serde(default)]
+    checks: BTreeMap<String, CheckFile>,
 }
 
 /// How the kernel lays out per-CPU variables.
@@ -347,6 +350,8 @@ pub struct Library {
     pub columns: BTreeMap<String, BTreeMap<String, Definition>>,
     /// Functions by name.
     pub functions: BTreeMap<String, Function>,
+    /// Checks by name.
+    pub checks: BTreeMap<String, Check>,
 }
 
 impl Library {
@@ -392,11 +397,15 @@ impl Library {
             let function = convert_function(file, &name, function)?;
             self.functions.insert(name, function);
         }
+        for (name, check) in parsed.checks {
+            let check = convert_check(file, &name, check)?;
+            self.checks.insert(name, check);
+        }
         Ok(())
     }
 }
 
-fn problem(file: &str, place: &str, problem: &'static str) -> LibraryError {
+pub(super) fn problem(file: &str, place: &str, problem: &'static str) -> LibraryError {
     LibraryError::Definition {
         file: file.to_owned(),
         place: place.to_owned(),

@@ -37,6 +37,7 @@
 //! `struct foo#3`, with the source file that has them in `from:` (for typedefs: in a comment). References lead to the type that their
 //! source meant. Symbols that share a name are numbered too: global ones first, then by address.
 
+mod check;
 mod compare;
 mod declarator;
 mod document;
@@ -59,6 +60,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub use check::{Check, CheckVariant};
 pub use compare::{
     Change, Comparison, Difference, Place, SymbolRetyped, TypeChange, compare, compare_types,
 };

@@ -51,6 +51,7 @@ an empty line runs it in any case.
   print init_task.comm    a value; a struct is printed whole; print/x in hex
   read virt &init_task, 64    bytes; translate &init_task tells where they are
   explain walk tasks select *     how a query would be answered
+  use 'integrity'; check   signs of tampering, each with a verdict
 
   let, def, use           names for values, functions, walks; files of them
   set format json         how rows are printed: table, json, ndjson, csv

@@ -97,7 +97,9 @@ fn after(source: &str, tokens: &[Token]) -> Place {
         ["set", "format"] | ["set", "format", "="] => Place::Format,
         ["describe"] => Place::Subject,
         ["explain"] => Place::Query,
-        ["show" | "set" | "describe" | "use", ..] => Place::Nothing,
+        // A check is a walk too.
+        ["check"] => Place::Walk,
+        ["show" | "set" | "describe" | "use" | "check", ..] => Place::Nothing,
         ["let"] | ["def"] | ["def", "walk"] => Place::Nothing,
         _ => in_query(source, tokens, &words),
     }

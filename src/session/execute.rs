@@ -43,6 +43,7 @@ impl Session {
             StatementKind::Disassemble(disassemble) => {
                 self.disassemble(source, disassemble, output)
             }
+            StatementKind::Check(chosen) => self.check(chosen, output),
             StatementKind::Search(search) => self.search(source, search, statement.span, output),
             StatementKind::Watch(watch) => self.watch(source, watch, output),
             StatementKind::Save(save) => self.save(source, save, output),
@@ -67,7 +68,9 @@ impl Session {
                 }),
             StatementKind::DefineFunction(_)
             | StatementKind::DefineWalk(_)
+            | StatementKind::DefineCheck(_)
             | StatementKind::Use(_) => {
+                self.tell_of_shadow(source, statement, output);
                 let mut definitions = self.definitions.clone();
                 match self.define(source, statement, &mut definitions, 0) {
                     Ok(()) => {
@@ -410,7 +413,7 @@ pub(super) fn text_at(source: &SourceText, expression: &Expression) -> String {
 }
 
 /// What a query is remembered by: its words.
-fn query_text<'s>(source: &'s SourceText, query: &Query) -> &'s str {
+pub(super) fn query_text<'s>(source: &'s SourceText, query: &Query) -> &'s str {
     let text = source.text.get(query.span.start..query.span.end);
     text.unwrap_or_default().trim()
 }
@@ -447,7 +450,12 @@ fn literal_text(literal: &Literal) -> String {
     }
 }
 
-fn statistics(found: &Found, rows: &Rows, cost: &Cost, retries_before: u64) -> Statistics {
+pub(super) fn statistics(
+    found: &Found,
+    rows: &Rows,
+    cost: &Cost,
+    retries_before: u64,
+) -> Statistics {
     Statistics {
         rows: rows.rows.len() as u64,
         reads: cost.reads,

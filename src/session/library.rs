@@ -29,6 +29,7 @@ const FILES: &[(&str, &str)] = &shipped! {
     "allocators"
     "tables"
     "network"
+    "integrity"
 };
 
 /// The shipped walk library.
@@ -38,6 +39,18 @@ pub fn shipped_library() -> Result<Library, LibraryError> {
         library.add_json(name, json)?;
     }
     Ok(library)
+}
+
+/// The shipped file of this name.
+pub(super) fn shipped_file(name: &str) -> Option<&'static str> {
+    let path = format!("profiles/linux/{name}.yaml");
+    let found = FILES.iter().find(|(file, _)| *file == path);
+    found.map(|(file, _)| *file)
+}
+
+/// Whether a definition's file is a shipped one.
+pub(super) fn is_shipped(file: &str) -> bool {
+    FILES.iter().any(|(shipped, _)| *shipped == file)
 }
 
 #[cfg(test)]

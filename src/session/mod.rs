@@ -5,6 +5,7 @@
 //! A statement either takes effect whole or leaves no trace in the session's definitions.
 
 mod attach;
+mod check;
 mod choose;
 pub mod demo;
 mod describe;
@@ -121,12 +122,15 @@ impl Session {
             Some(layout) => (layout, None),
             None => choose::choose_or_make(&mut memory, &locate, &options.search_path, make)?,
         };
-        let definitions = Definitions {
+        let mut definitions = Definitions {
             variables: variables(options.variables),
             ..Definitions::default()
         };
+        let catalog = Rc::new(Catalog::new(layout, loaded.library));
+        check::define_from_outside(&catalog, &mut definitions)
+            .map_err(|report| (report, Status::Wrong))?;
         Ok(Self {
-            catalog: Rc::new(Catalog::new(layout, loaded.library)),
+            catalog,
             definitions,
             settings: Settings::default(),
             target_name: options.target,
@@ -293,6 +297,9 @@ impl Session {
                 definitions
                     .walks
                     .insert(definition.name.text.clone(), entry);
+            }
+            StatementKind::DefineCheck(definition) => {
+                check::define(source, definition, definitions);
             }
             StatementKind::Use(file) => return self.use_file(source, file, definitions, depth),
             _ => {}

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use crate::profile::{LIBRARY_FORMAT, LayoutProfile, Library};
 use crate::report::Report;
 
-use super::library::shipped_library;
+use super::library::{is_shipped, shipped_library};
 use super::output::Status;
 
 /// What the files hold.
@@ -79,7 +79,7 @@ pub(super) fn load(
             let text = std::fs::read_to_string(path)
                 .map_err(|error| (cannot_read(path, &error), Status::Wrong))?;
             library
-                .add(&path.display().to_string(), &text)
+                .add(&called(path), &text)
                 .map_err(|error| (Report::from_error(&error), Status::Wrong))?;
         } else {
             let opened = LayoutProfile::open(path)
@@ -103,6 +103,16 @@ pub(super) fn load(
         layout: layout.map(Arc::new),
         library,
     })
+}
+
+/// What to call a file: not as one that ships, wherever it lies.
+fn called(path: &Path) -> String {
+    let name = path.display().to_string();
+    if is_shipped(&name) {
+        format!("./{name}")
+    } else {
+        name
+    }
 }
 
 /// Whether one of the files is, or is taken for, a layout profile. Files that cannot be read are, so that loading them says why not.

@@ -13,8 +13,12 @@ use super::Session;
 use super::output::{Output, Status};
 
 /// What can be shown, with its columns.
-static CATALOGUES: [(&str, &[&str]); 8] = [
+static CATALOGUES: [(&str, &[&str]); 9] = [
     ("walks", &["name", "of", "element", "available", "doc"]),
+    (
+        "checks",
+        &["name", "in_force", "available", "doc", "finding"],
+    ),
     ("columns", &["of", "name", "doc"]),
     ("functions", &["name", "signature", "doc", "example"]),
     ("types", &["name"]),
@@ -60,6 +64,7 @@ impl Session {
         };
         let entries = match catalogue {
             "walks" => self.walks(),
+            "checks" => self.checks(),
             "columns" => self.columns(),
             "functions" => self.functions(),
             "types" => names(
@@ -243,7 +248,7 @@ fn names<E>(names: Result<Vec<String>, E>) -> Vec<Vec<String>> {
 }
 
 /// SQL's `like` over names: `%` any text, `_` any character.
-fn like(name: &str, pattern: &str) -> bool {
+pub(super) fn like(name: &str, pattern: &str) -> bool {
     fn matches(name: &[char], pattern: &[char]) -> bool {
         match pattern.split_first() {
             None => name.is_empty(),

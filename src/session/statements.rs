@@ -111,9 +111,14 @@ impl Session {
             StatementKind::Show(show) => {
                 self.check_show(source, show).map_err(|report| vec![report])
             }
+            StatementKind::Check(chosen) => self
+                .chosen_checks(Some((source, statement.span)), chosen, definitions)
+                .map(|_| ())
+                .map_err(|report| vec![report]),
             // Definitions may use those that come after them: see `check_definition`.
             StatementKind::DefineWalk(_)
             | StatementKind::DefineFunction(_)
+            | StatementKind::DefineCheck(_)
             | StatementKind::Use(_)
             | StatementKind::Describe(Subject::Symbol(_)) => Ok(()),
             StatementKind::Set(set) => {
@@ -181,6 +186,9 @@ impl Session {
             StatementKind::DefineWalk(walk) => {
                 check_defined_walk(&self.catalog, definitions, source, walk)
             }
+            StatementKind::DefineCheck(check) => {
+                check_query(&self.catalog, definitions, source, &check.query).map(|_| ())
+            }
             _ => Ok(()),
         }
     }
@@ -238,6 +246,9 @@ impl Session {
         definitions: &mut Definitions,
         depth: usize,
     ) -> Result<(), Report> {
+        if self.use_shipped(&file.text, definitions)? {
+            return Ok(());
+        }
         let at = |report: Report| report.at(source, file.span.into(), "");
         if depth >= MOST_FILES {
             return Err(at(Report::error("files use each other without end")));
@@ -256,13 +267,14 @@ impl Session {
             match statement.kind {
                 StatementKind::DefineFunction(_)
                 | StatementKind::DefineWalk(_)
+                | StatementKind::DefineCheck(_)
                 | StatementKind::Use(_) => {
                     self.define(&used, statement, definitions, depth + 1)?;
                 }
                 _ => {
                     return Err(Report::error("a file that is used may hold definitions only")
                         .at(&used, statement.span.into(), "this is none")
-                        .with_hint("`def NAME(…) = …`, `def walk NAME(…) as …` and `use` are definitions"));
+                        .with_hint("`def NAME(…) = …`, `def walk NAME(…) as …`, `def check NAME as …` and `use` are definitions"));
                 }
             }
         }
@@ -283,7 +295,7 @@ fn first_of(mut reports: Vec<Report>) -> Report {
 }
 
 /// A file name as seen from the file that names it.
-fn beside(user: &str, name: &str) -> PathBuf {
+pub(super) fn beside(user: &str, name: &str) -> PathBuf {
     let path = Path::new(name);
     match Path::new(user).parent() {
         Some(folder) if path.is_relative() && !user.starts_with('<') => folder.join(path),

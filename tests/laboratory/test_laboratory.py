@@ -9,7 +9,7 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from laboratory import bench, boot, compare, figure, kernels, machine, truth  # noqa: E402
+from laboratory import bench, boot, compare, figure, kernels, machine, tamper, truth  # noqa: E402
 from laboratory.target import Answer  # noqa: E402
 
 STAT = b"7 () R 1 2 3) S 1 7 7 0 -1 4194304 50 0 0 0 0 0 0 0 20 0 3 0 120 0 0\n"
@@ -187,6 +187,74 @@ class BootTest(unittest.TestCase):
             (folder / "truth.records").write_bytes(bytes(boot.HEADER.size))
             header = boot.wait(StoppingGuest(folder), folder, boot.Plan("6.1"))
         self.assertEqual((header["length"], header["own_pid"]), (5, 77))
+
+
+class Number:
+    """A number as drgn gives it."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def value_(self):
+        """The number."""
+        return self.value
+
+
+class Link:
+    """An element's list_head as drgn gives it."""
+
+    def __init__(self, ahead, behind):
+        self.next = Number(ahead)
+        self.prev = Number(behind)
+
+
+def verdict(name, word, findings=0):
+    """A row of the table of `check`."""
+    return {"check": name, "verdict": word, "findings": findings, "why": ""}
+
+
+class TamperTest(unittest.TestCase):
+    """What is written into a copy, and how the answer is judged."""
+
+    def test_an_element_is_left_out_both_ways(self):
+        """Its neighbours lead to each other."""
+        self.assertEqual(tamper.unlinked(Link(0x2000, 0x1000)), [(0x1000, tamper.word(0x2000)), (0x2008, tamper.word(0x1000))])
+
+    def test_a_gate_leads_to_the_handler_and_keeps_its_other_bits(self):
+        """The handler is in three parts of a gate of 16 bytes."""
+        gate = bytearray(b"\xff" * 16)
+        for at, data in tamper.gate_to(0xffffffff81234567):
+            gate[at:at + len(data)] = data
+        self.assertEqual(gate.hex(), "6745" + "ffffffff" + "2381" + "ffffffff" + "ffffffff")
+
+    def test_addresses_are_found_in_the_file_and_restored(self):
+        """Above 3.5 GiB the file goes on at 4 GiB; what was written twice is put right."""
+        image_map = "0x0-0x10@0x0,0x100-0x110@0x10"
+        self.assertEqual(tamper.offset_in_file(image_map, 0x104), 0x14)
+        with self.assertRaises(tamper.Trouble):
+            tamper.offset_in_file(image_map, 0x50)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(bytes(range(32)))
+            file.flush()
+            ram = tamper.Ram(file.name, image_map)
+            ram.write(0x104, b"xxxx")
+            ram.write(0x106, b"yyyy")
+            self.assertEqual(pathlib.Path(file.name).read_bytes()[0x14:0x1a], b"xxyyyy")
+            ram.restore()
+            ram.file.close()
+            self.assertEqual(pathlib.Path(file.name).read_bytes(), bytes(range(32)))
+
+    def test_the_right_check_must_find_the_right_thing_and_no_other_anything(self):
+        """Each way of being wrong is told."""
+        rows = [verdict("tasks", "finding", 1), verdict("modules", "clean"), {"check": "tasks", "pid": 7, "comm": "x"}]
+        expected = {"tasks": {"pid": 7}}
+        self.assertEqual(tamper.judge(rows, 1, expected), [])
+        self.assertEqual(len(tamper.judge(rows, 1, {"tasks": {"pid": 8}})), 1)
+        self.assertEqual(len(tamper.judge(rows, 0, expected)), 1)
+        self.assertEqual(len(tamper.judge(rows, 0, {})), 1)
+        self.assertEqual(len(tamper.judge([verdict("modules", "incomplete")], 0, {})), 1)
+        self.assertEqual(tamper.judge([verdict("old", "not applicable")], 0, {}, ["old"]), [])
+        self.assertEqual(tamper.judge([], 0, {}), ["there are no verdicts"])
 
 
 class FigureTest(unittest.TestCase):

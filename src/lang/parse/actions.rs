@@ -9,8 +9,8 @@ use super::operand::operand;
 use super::query::{clause_value, row_count};
 use super::statement::{owner, rows, value};
 use crate::lang::ast::{
-    AddressSpace, Disassemble, Dump, Dumped, Expression, Pattern, Quoted, Save, Search,
-    SearchPlace, Stretch, Watch,
+    AddressSpace, Chosen, DefineCheck, Disassemble, Dump, Dumped, Expression, Pattern, Quoted,
+    Save, Search, SearchPlace, Stretch, Watch,
 };
 
 pub(super) fn dump(mut parts: Cursor<'_>) -> Parsed<Dump> {
@@ -180,4 +180,36 @@ pub(super) fn save(mut parts: Cursor<'_>) -> Parsed<Save> {
     let (file, force) = target(&mut parts)?;
     parts.finish()?;
     Ok(Save { query, file, force })
+}
+
+pub(super) fn define_check(mut parts: Cursor<'_>) -> Parsed<DefineCheck> {
+    parts.expect(Rule::word_def)?;
+    parts.expect(Rule::word_check)?;
+    let name = parts.expect(Rule::new_name)?.name();
+    let meaning = match parts.take(Rule::text) {
+        Some(text) => Some(quoted(&text)?),
+        None => None,
+    };
+    parts.expect(Rule::word_as)?;
+    let query = rows(parts.expect(Rule::query)?)?;
+    parts.finish()?;
+    Ok(DefineCheck {
+        name,
+        meaning,
+        query,
+    })
+}
+
+pub(super) fn check(mut parts: Cursor<'_>) -> Parsed<Chosen> {
+    parts.expect(Rule::word_check)?;
+    let chosen = if parts.skip(Rule::word_like) {
+        Chosen::Like(quoted(&parts.expect(Rule::text)?)?)
+    } else {
+        match parts.take(Rule::new_name) {
+            Some(name) => Chosen::Named(name.name()),
+            None => Chosen::All,
+        }
+    };
+    parts.finish()?;
+    Ok(chosen)
 }

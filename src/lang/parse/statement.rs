@@ -27,6 +27,8 @@ pub(super) fn statement(node: Node<'_>) -> Parsed<Statement> {
         Rule::show => StatementKind::Show(show(form.children())?),
         Rule::let_value => StatementKind::Let(let_value(form.children())?),
         Rule::define_walk => StatementKind::DefineWalk(define_walk(form.children())?),
+        Rule::define_check => StatementKind::DefineCheck(actions::define_check(form.children())?),
+        Rule::check => StatementKind::Check(actions::check(form.children())?),
         Rule::define_function => StatementKind::DefineFunction(define_function(form.children())?),
         Rule::use_file => StatementKind::Use(use_file(form.children())?),
         Rule::explain => StatementKind::Explain(explain(form.children())?),

@@ -3,8 +3,8 @@
 use super::query::quoted;
 use super::statement::{owner, space};
 use crate::lang::ast::{
-    Disassemble, Dump, Dumped, Expression, Pattern, Query, Quoted, Save, Search, SearchPlace,
-    Stretch, Watch,
+    Chosen, DefineCheck, Disassemble, Dump, Dumped, Expression, Pattern, Query, Quoted, Save,
+    Search, SearchPlace, Stretch, Watch,
 };
 
 pub(super) fn dump(dump: &Dump) -> String {
@@ -98,4 +98,20 @@ pub(super) fn save(save: &Save, rows: impl Fn(&Query) -> String) -> String {
         rows(&save.query),
         target(&save.file, save.force)
     )
+}
+
+/// A new check's name and what it means.
+pub(super) fn named(check: &DefineCheck) -> String {
+    match &check.meaning {
+        Some(meaning) => format!("{} {}", check.name.text, quoted(meaning)),
+        None => check.name.text.clone(),
+    }
+}
+
+pub(super) fn check(chosen: &Chosen) -> String {
+    match chosen {
+        Chosen::All => "check".to_owned(),
+        Chosen::Named(name) => format!("check {}", name.text),
+        Chosen::Like(pattern) => format!("check like {}", quoted(pattern)),
+    }
 }

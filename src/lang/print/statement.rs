@@ -28,6 +28,14 @@ pub(super) fn statement(
                 rows(&written.query)
             )
         }
+        StatementKind::DefineCheck(written) => {
+            format!(
+                "def check {} as{between}{}",
+                actions::named(written),
+                rows(&written.query)
+            )
+        }
+        StatementKind::Check(chosen) => actions::check(chosen),
         StatementKind::DefineFunction(written) => {
             let (name, parameters) = (&written.name.text, names(&written.parameters));
             format!("def {name}({parameters}) = {}", written.body)

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 
-from . import boot, compare, costs, kernels, language, origins, pahole, target
+from . import boot, compare, costs, kernels, language, origins, pahole, tamper, target
 from .places import Trouble, cache, say
 
 MANY = 1000
@@ -143,6 +143,7 @@ def try_guest(guest, folder, programs, score):
     if "core" in guest.ways:
         check_origins(guest, folder, programs, score)
         check_language(guest, folder, programs, score)
+        check_tampering(guest, folder, programs, score)
     if guest.tasks:
         check_cost(guest, folder, programs, score)
 
@@ -167,6 +168,16 @@ def check_language(guest, folder, programs, score):
         return
     differing = language.show(f"{guest.title()}, language", result)
     score.add(guest.title(), "language", differing == 0 and result.compared >= 80, result.line())
+
+
+def check_tampering(guest, folder, programs, score):
+    """What a rootkit leaves, written into the guest's RAM, is found, and nothing else."""
+    try:
+        for what, good, detail in tamper.check(folder, programs):
+            score.add(guest.title(), "tamper", good, f"{what}: {detail}")
+    except Trouble as trouble:
+        score.add(guest.title(), "tamper", False, str(trouble).splitlines()[0])
+        say(f"error: {trouble}")
 
 
 def check_cost(guest, folder, programs, score):

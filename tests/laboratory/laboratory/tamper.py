@@ -1,0 +1,236 @@
+"""Tampering in a copy of a stopped guest's RAM file: what a rootkit would leave is written there, and `use "integrity"` must find it.
+
+Where to write is found by drgn in the guest's core, not by the program under test. One copy serves all: what is written is taken back.
+"""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import re
+import struct
+import tempfile
+import time
+
+from . import kernels, language, target
+from .places import Trouble, cache, run
+
+SCRIPT = 'use "integrity"\ncheck'
+GETDENTS64 = 217
+PAGE_FAULT = 14
+MODULE, WITHOUT_FOLDER = "cpuid", "configfs"
+DISGUISE = "kworker/0:9"
+# include/linux/mm.h, VM_WRITE and VM_EXEC
+WRITABLE_CODE = 0x2 | 0x4
+RANGE = re.compile(r"(0x[0-9a-f]+)-(0x[0-9a-f]+)@(0x[0-9a-f]+)")
+# Checks that a kernel may lack the symbols for, and the symbol.
+MAY_LACK = {"hooked_system_calls_32": "ia32_sys_call_table"}
+
+
+@dataclasses.dataclass
+class Tampering:
+    """One thing that is done to a kernel."""
+
+    name: str
+    # Kernel addresses, and what is written there.
+    writes: list
+    # For each check that must find it: what one of its rows must say.
+    finds: dict
+
+
+class Ram:
+    """A copy of a guest's RAM file that can be written and put right again."""
+
+    def __init__(self, path, image_map):
+        self.file = open(path, "r+b")
+        self.image_map = image_map
+        self.before = []
+
+    def write(self, physical, data):
+        """Writes at a physical address, and remembers what was there."""
+        self.file.seek(offset_in_file(self.image_map, physical))
+        was = self.file.read(len(data))
+        self.before.append((physical, was))
+        self._put(physical, data)
+
+    def restore(self):
+        """Takes everything back, the last first."""
+        while self.before:
+            self._put(*self.before.pop())
+
+    def _put(self, physical, data):
+        self.file.seek(offset_in_file(self.image_map, physical))
+        self.file.write(data)
+        self.file.flush()
+
+
+def offset_in_file(image_map, physical):
+    """Where in a RAM file a physical address is."""
+    for start, end, offset in RANGE.findall(image_map):
+        if int(start, 16) <= physical < int(end, 16):
+            return physical - int(start, 16) + int(offset, 16)
+    raise Trouble(f"{physical:#x} is not in the image map {image_map}")
+
+
+def word(value):
+    """A pointer as it lies in memory."""
+    return struct.pack("<Q", value)
+
+
+def unlinked(link):
+    """The writes that take an element out of its list, which goes on pointing into it."""
+    ahead, behind = number(link.next), number(link.prev)
+    return [(behind, word(ahead)), (ahead + 8, word(behind))]
+
+
+def gate_to(handler):
+    """The words of an IDT gate that say which code is entered: at their distances from its start (include/asm/desc_defs.h)."""
+    return [(0, struct.pack("<H", handler & 0xffff)), (6, struct.pack("<H", handler >> 16 & 0xffff)), (8, struct.pack("<I", handler >> 32))]
+
+
+def tamperings(memory):
+    """Everything that is done, at addresses that drgn finds. The code of a hook is `init_task`, which is none."""
+    users = [task for task in memory.tasks if task.mm and number(task.pid) > 1]
+    if len(users) < 6:
+        raise Trouble("the guest has too few processes to tamper with")
+    return [*hidden(memory, users), *hooked(memory, memory.address("init_task")), *misused(memory, users)]
+
+
+def number(thing):
+    """A drgn object as a number."""
+    return int(thing.value_())
+
+
+def hidden(memory, users):
+    """Tasks and modules that are taken out of lists."""
+    modules = {module.name.string_().decode(): module for module in memory.modules()}
+    for name in (MODULE, WITHOUT_FOLDER):
+        if name not in modules:
+            raise Trouble(f"the guest has no module `{name}`")
+    victim, nameless = users[0], users[2]
+    thread, named = {"tid": number(victim.pid)}, {"module": MODULE}
+    leader = nameless.thread_pid.tasks[memory.program["PIDTYPE_TGID"]].first
+    return [
+        Tampering("task unlinked", unlinked(victim.tasks), {
+            "hidden_tasks": {"pid": number(victim.pid)}, "hidden_threads": thread, "hidden_tasks_in_control_groups": thread,
+            "hidden_tasks_in_slabs": thread}),
+        Tampering("process id taken away", [(leader.address_, word(0))], {"tasks_without_pid": {"pid": number(nameless.pid)}}),
+        Tampering("module unlinked", unlinked(modules[MODULE].list), {
+            "hidden_modules": named, "hidden_modules_in_tree": named, "hidden_modules_in_memory": {}}),
+        Tampering("module's folder taken away", unlinked(modules[WITHOUT_FOLDER].mkobj.kobj.entry), {
+            "modules_without_folder": {"name": WITHOUT_FOLDER}}),
+    ]
+
+
+def hooked(memory, strange):
+    """Tables of functions in which an entry leads to what is no code."""
+    program, code = memory.program, f"{strange:#x}"
+    table, gates = memory.address("sys_call_table"), memory.address("idt_table") + 16 * PAGE_FAULT
+
+    def redirected(what, pointer, check, **says):
+        return Tampering(f"{what} redirected", [(pointer.address_, word(strange))], {check: says})
+
+    return [
+        Tampering("system call redirected", [(table + 8 * GETDENTS64, word(strange))], {
+            "hooked_system_calls": {"nr": GETDENTS64, "handler": code}}),
+        Tampering("IDT gate redirected", [(gates + at, data) for at, data in gate_to(strange)], {
+            "hooked_interrupt_gates": {"vector": PAGE_FAULT, "handler": code}}),
+        redirected("seq_operations", program["tcp4_seq_ops"].show, "hooked_sequence_files", name="tcp", table_of="tcp4_seq_ops", function=code),
+        # The root of a mounted file system, too.
+        Tampering("folder of /proc redirected", [(program["proc_root"].proc_dir_ops.iterate_shared.address_, word(strange))], {
+            "hooked_proc_files": {"name": "/proc", "function": code}, "hooked_file_systems": {"function": code}}),
+        redirected("soft interrupt", program["softirq_vec"][3].action, "hooked_interrupt_handlers", kind="softirq", number=3),
+        redirected("sockets' files", program["socket_file_ops"].read_iter, "hooked_open_files", function=code),
+        redirected("tmpfs", program["shmem_ops"].statfs, "hooked_file_systems", table_of="shmem_ops", function=code),
+        redirected("notifier", program["module_notify_list"].head.notifier_call, "hooked_module_notifiers", notifier_call=code),
+        redirected("tracer", program["ftrace_list_end"].func, "strange_tracers", called=code),
+        redirected("program loader", program["elf_format"].load_binary, "strange_program_loaders", called=code),
+    ]
+
+
+def misused(memory, users):
+    """Processes with what is not theirs: another's credentials, a kernel thread's name, memory that is writable code."""
+    first, thief, writable, disguised = memory.first, users[-2], users[1], users[3]
+    credentials = [(pointer.address_, word(number(owned))) for pointer, owned in ((thief.real_cred, first.real_cred), (thief.cred, first.cred))]
+    mapping = anonymous_mapping(writable)
+    flags = mapping.vm_flags
+    written = {"pid": number(writable.pid), "start": f"{number(mapping.vm_start):#x}"}
+    return [
+        Tampering("credential shared", credentials, {"shared_credentials": {"pids": f"1 {number(thief.pid)}"}}),
+        Tampering("named as kernel thread", [(disguised.comm.address_, DISGUISE.encode() + bytes(16 - len(DISGUISE)))], {
+            "disguised_programs": {"pid": number(disguised.pid), "comm": DISGUISE}}),
+        Tampering("mapping made writable code", [(flags.address_, word(number(flags) | WRITABLE_CODE))], {
+            "writable_code": written, "unbacked_code": written}),
+    ]
+
+
+def anonymous_mapping(task):
+    """A mapping of a process that is no file's, and not its stack or heap."""
+    from drgn.helpers.linux.mm import for_each_vma
+    for vma in for_each_vma(task.mm):
+        if not vma.vm_file and not vma.vm_ops and number(vma.vm_start) > number(task.mm.brk):
+            return vma
+    raise Trouble(f"process {number(task.pid)} has no anonymous mapping")
+
+
+def judge(rows, status, expected, lacking=()):
+    """What is wrong with the answer of `check`, in words; nothing where it found what is expected and nothing else."""
+    verdicts = {row["check"]: row for row in rows if "verdict" in row}
+    wrong = [] if verdicts else ["there are no verdicts"]
+    for name, row in verdicts.items():
+        wanted = "finding" if name in expected else "not applicable" if name in lacking else "clean"
+        if row["verdict"] != wanted:
+            wrong.append(f"{name}: {row['verdict']} ({row['why'] or row['findings']}), not {wanted}")
+    for name, says in expected.items():
+        found = [row for row in rows if row["check"] == name and "verdict" not in row]
+        if not any(says.items() <= row.items() for row in found):
+            wrong.append(f"{name}: no row says {says}; {found[:2]}")
+    if status != (1 if expected else 0):
+        wrong.append(f"exit status {status}")
+    return wrong
+
+
+def check(folder, programs):
+    """The clean guest, each tampering by itself, and all together: name, whether all is as it must be, and words."""
+    language.install_drgn()
+    from . import expressions
+    from drgn.helpers.linux.mm import follow_phys
+    folder = pathlib.Path(folder)
+    if not (folder / "core.elf").exists():
+        raise Trouble(f"{folder} has no core.elf: boot it with --core")
+    meta = json.loads((folder / "meta.json").read_text())
+    profile = programs.profile(kernels.prepare(meta["version"]))
+    memory = expressions.Memory(folder)
+    lacking = [name for name, symbol in MAY_LACK.items() if not has_symbol(memory, symbol)]
+    done, kernel = tamperings(memory), memory.program["init_mm"].address_of_()
+    with copied(folder) as (ram, flags):
+        for name, chosen in [("clean", []), *((one.name, [one]) for one in done), ("all together", done)]:
+            for address, data in (write for one in chosen for write in one.writes):
+                ram.write(int(follow_phys(kernel, address)), data)
+            started = time.monotonic()
+            answer = programs.query(flags, profile, ["-e", SCRIPT])
+            ram.restore()
+            expected = {check: says for one in chosen for check, says in one.finds.items()}
+            wrong = judge(answer.rows, answer.status, expected, lacking)
+            checks = sum("verdict" in row for row in answer.rows)
+            seen = ", ".join(expected) or "no finding"
+            yield name, not wrong, "; ".join(wrong) or f"{checks} checks, {time.monotonic() - started:.1f} s: {seen}"
+
+
+def has_symbol(memory, name):
+    """Whether the kernel has a symbol of this name."""
+    try:
+        memory.address(name)
+    except LookupError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def copied(folder):
+    """A copy of the guest's RAM file, with the flags that read it; it needs no more room than the guest wrote to."""
+    with tempfile.TemporaryDirectory(prefix="tamper-", dir=cache()) as scratch:
+        copy = pathlib.Path(scratch) / "ram"
+        run("cp", "--sparse=always", "--reflink=auto", folder / "ram", copy)
+        image_map = (folder / "image-map").read_text().strip()
+        yield Ram(copy, image_map), ["--image", str(copy), "--image-map", image_map]
