@@ -29,6 +29,8 @@ const FILES: &[(&str, &str)] = &shipped! {
     "allocators"
     "tables"
     "network"
+    "routes"
+    "storage"
 };
 
 /// The shipped walk library.

@@ -396,20 +396,20 @@ static void put_bpf(void)
 /* Records a character for each page of a file: 1 if it is cached, else 0. */
 static void put_cached_pages(const char *record, const char *path)
 {
-    struct stat status;
     int fd = open(path, O_RDONLY);
-    if (fd < 0 || fstat(fd, &status) != 0 || status.st_size == 0)
+    off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+    if (size <= 0)
         return;
-    size_t pages = (status.st_size + 4095) / 4096;
-    void *mapped = mmap(NULL, status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    size_t pages = (size + 4095) / 4096;
+    void *mapped = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
     unsigned char *cached = malloc(pages);
-    if (mapped != MAP_FAILED && mincore(mapped, status.st_size, cached) == 0) {
+    if (mapped != MAP_FAILED && mincore(mapped, size, cached) == 0) {
         for (size_t at = 0; at < pages; at++)
             cached[at] = cached[at] & 1 ? '1' : '0';
         put_record('F', record, (char *)cached, pages);
     }
     free(cached);
-    munmap(mapped, status.st_size);
+    munmap(mapped, size);
     close(fd);
 }
 
