@@ -31,6 +31,7 @@ const FILES: &[(&str, &str)] = &shipped! {
     "network"
     "routes"
     "storage"
+    "waiting"
 };
 
 /// The shipped walk library.

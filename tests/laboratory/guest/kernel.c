@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
+#include <linux/perf_event.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdint.h>
@@ -208,6 +209,17 @@ static void make_swap(void)
     check(swapon("/dev/loop0", SWAP_FLAG_PREFER | 5), "swapon");
 }
 
+/* Counts nothing: a clock of its own, and a place in the kernel for a whole CPU, both stopped. */
+static void with_perf_events(void *unused)
+{
+    (void)unused;
+    struct perf_event_attr clock = {.type = PERF_TYPE_SOFTWARE, .size = sizeof clock, .config = PERF_COUNT_SW_TASK_CLOCK, .disabled = 1};
+    struct perf_event_attr faults = {.type = PERF_TYPE_SOFTWARE, .size = sizeof faults, .config = PERF_COUNT_SW_PAGE_FAULTS, .disabled = 1};
+    if (syscall(SYS_perf_event_open, &clock, 0, -1, -1, 0) < 0 || syscall(SYS_perf_event_open, &faults, -1, 1, -1, 0) < 0)
+        fprintf(stderr, "laboratory: no performance events: %s\n", strerror(errno));
+    settle_and_sleep();
+}
+
 static void with_timers(void *unused)
 {
     (void)unused;
@@ -229,6 +241,7 @@ void make_kernel_objects(void)
     make_ipc();
     spawn("with-bpf", with_bpf, NULL);
     spawn("with-timers", with_timers, NULL);
+    spawn("with-perf", with_perf_events, NULL);
     make_probes();
     make_swap();
 }

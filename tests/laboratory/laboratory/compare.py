@@ -159,8 +159,9 @@ ENTITIES = [
            ("mac",), lambda truth: network.in_namespaces(truth, "neighbours")),
     Entity("tcp_timers", "walk tcp select netns, local, lport, remote, rport, timer, retransmits", ("netns", "local", "lport", "remote", "rport"),
            ("timer", "retransmits"), network.tcp_timers),
-    Entity("ipv4_tries", "walk ipv4_routes select netns, table, destination, prefix, scope, type, metric",
-           ("netns", "table", "destination", "prefix", "scope", "type"), (), lambda truth: network.in_namespaces(truth, "ipv4_tries")),
+    Entity("ipv4_tries", "walk ipv4_routes select netns, table, destination, prefix, scope, type, count(*) as routes "
+           "group by netns, table, destination, prefix, scope, type", ("netns", "table", "destination", "prefix", "scope", "type"),
+           ("routes",), network.ipv4_tries),
     Entity("ipv4_ways", "walk ipv4_routes where table = 254 and type not in ('broadcast', 'multicast') select netns, destination, prefix, "
            "metric, gateway, device", ("netns", "destination", "prefix", "metric"), ("gateway", "device"),
            lambda truth: network.in_namespaces(truth, "ipv4_ways")),

@@ -4,6 +4,7 @@ Each file of /proc/PID/net speaks of one network namespace; the truth names the 
 namespace is the column `netns`. Counters of bridges are not compared: before 5.11 their driver keeps them in a struct of its own.
 """
 
+import collections
 import ipaddress
 
 UNIX_TYPES = {1: "stream", 2: "dgram", 5: "seqpacket"}
@@ -52,6 +53,13 @@ def in_namespaces(truth, entity):
     """Rows that are as they are but for their namespace."""
     spaces = namespaces(truth)
     return [{**row, "netns": spaces[row["pid"]]} for row in truth.rows(entity)]
+
+
+def ipv4_tries(truth):
+    """Routes of all tables, those that differ in nothing that /proc/net/fib_trie tells counted."""
+    columns = ("netns", "table", "destination", "prefix", "scope", "type")
+    counts = collections.Counter(tuple(row[column] for column in columns) for row in in_namespaces(truth, "ipv4_tries"))
+    return [{**dict(zip(columns, key)), "routes": count} for key, count in counts.items()]
 
 
 def tcp_timers(truth):

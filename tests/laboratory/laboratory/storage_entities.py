@@ -1,4 +1,4 @@
-"""What is compared of disks, cached pages and counters of memory: with /proc/partitions, diskstats and vmstat, /sys/block and mincore."""
+"""What is compared of disks, cached pages, counters of memory, keys and BPF links: with /proc, /sys/block and mincore."""
 
 from .entity import Entity
 
@@ -61,6 +61,24 @@ def expected_bpf_links(truth):
     return [{"id": int(words[0]), "type": int(words[1]), "program": int(words[2]), "target": targets[int(words[1])]} for words in rows]
 
 
+def told_keys(truth):
+    """Lines of /proc/keys by number: keys that its reader may see."""
+    return {line.split()[0]: line.split(None, 8) for line in truth.raw("proc_keys").decode().splitlines()}
+
+
+def keys_query(truth):
+    """Asks for the keys of /proc/keys; a user or group of nobody is written there as 65534."""
+    numbers = ", ".join(f"'{serial}'" for serial in told_keys(truth))
+    return (f"walk keys where serial in ({numbers}) select serial, perm, uid = 0xffffffff ? 65534 : uid as uid, "
+            "gid = 0xffffffff ? 65534 : gid as gid, substr(type, 0, 9) as type, type = 'keyring' ? description : null as description")
+
+
+def expected_keys(truth):
+    """Rows of `keys`; only of keyrings what stands behind the name can be told from it."""
+    return [{"serial": serial, "perm": words[4], "uid": int(words[5]), "gid": int(words[6]), "type": words[7],
+             "description": words[8].rpartition(": ")[0] if words[7] == "keyring" else None} for serial, words in told_keys(truth).items()]
+
+
 STORAGE_ENTITIES = [
     Entity("partitions", "walk block_devices where size > 0 select name, dev, size / 1K as kilobytes", ("name",), ("dev", "kilobytes"),
            expected_partitions),
@@ -74,6 +92,7 @@ STORAGE_ENTITIES = [
     Entity("vmstat", f"walk vmstat where name not in {NOT_KEPT + MOVING} select name, value", ("name",), ("value",), vmstat(False)),
     Entity("vmstat_moving", f"walk vmstat where name in {MOVING} select name, value", ("name",), ("value",), vmstat(True),
            near={"value": (4096, 4096)}),
+    Entity("keys", keys_query, ("serial",), ("perm", "uid", "gid", "type", "description"), expected_keys),
     Entity("bpf_links", "walk bpf_links as l select l.id as id, (int)l.self.type as type, l.program as program, l.target as target", ("id",),
            ("type", "program", "target"), expected_bpf_links),
 ]
