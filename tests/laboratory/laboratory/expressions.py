@@ -246,7 +246,7 @@ def waiting_for_swap(m):
 
 def events(m):
     """Performance events of all processes' leaders."""
-    return [[number(task.pid), text(event.pmu.name), number(event.attr.config), number(event.cpu)] for task in m.tasks
+    return [[number(task.pid), number(event.attr.type), number(event.attr.config), number(event.cpu)] for task in m.tasks
             for event in list_for_each_entry("struct perf_event", task.perf_event_list.address_of_(), "owner_entry")]
 
 
@@ -318,7 +318,7 @@ QUERIES = [
          "struct pm_qos_request", m.program["cpu_latency_constraints"].list, "node")], True),
     ("walk cgroups select path, level", lambda m: list(control_groups(m)), True),
     ("walk nodes as n, waiters of n.kswapd_wait as w where n.node = 0 select w.pid", waiting_for_swap, True),
-    ("walk tasks as t, perf_events of t as e select t.pid, e.pmu, e.config, e.cpu", events, True),
+    ("walk tasks as t, perf_events of t as e select t.pid, e.type, e.config, e.cpu", events, True),
     (f"walk cached_pages of {FIRST}.mm.exe_file select index, frame", program_pages, True),
     ("walk (walk tasks select pid, prio where prio < 100) as q select count(*)",
      lambda m: [[len(pids(m, lambda task: task.prio < 100))]], True),
