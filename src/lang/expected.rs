@@ -181,6 +181,7 @@ pub(super) fn expected(rule: Rule) -> Expected {
         Rule::word_show => Word("show"),
         Rule::word_struct => Word("struct"),
         Rule::word_translate => Word("translate"),
+        Rule::word_cache => Word("cache"),
         Rule::word_code => Word("code"),
         Rule::word_diff => Word("diff"),
         Rule::word_disassemble => Word("disassemble"),
