@@ -46,6 +46,11 @@ def expected_cached_pages(truth):
             for page, mark in enumerate(truth.raw("cached").decode()) if mark == "1"]
 
 
+def expected_huge_pages(_):
+    """The row of a file of 4 MiB in huge pages: nothing of it is missing, and each entry leads to the page that it is for."""
+    return [{"bytes": 4 << 20, "wrong": 0}]
+
+
 def vmstat(moving):
     """Rows of `vmstat`, those that rest or those that do not."""
     def expected(truth):
@@ -89,6 +94,9 @@ STORAGE_ENTITIES = [
            f"in_flight, busy_ticks * {TICK} as busy_ms", ("name",), DISKSTATS, expected_diskstats),
     Entity("cached_pages", f"walk tasks as t, files of t as f, cached_pages of f as p where t.comm = '{HOLDER}' and f.path = '{CACHED}' "
            "select p.index as page, str(p.data, 60) as text", ("page",), ("text",), expected_cached_pages),
+    Entity("huge_pages", f"walk tasks as t, files of t as f, cached_pages of f as p where t.comm = '{HOLDER}' and f.path = '/tmp/huge/pages' "
+           "select sum(p.size) as bytes, sum(str(p.data, 60) = format('page %d of a disk that is partly cached', p.index) ? 0 : 1) as wrong",
+           ("bytes",), ("wrong",), expected_huge_pages),
     Entity("vmstat", f"walk vmstat where name not in {NOT_KEPT + MOVING} select name, value", ("name",), ("value",), vmstat(False)),
     Entity("vmstat_moving", f"walk vmstat where name in {MOVING} select name, value", ("name",), ("value",), vmstat(True),
            near={"value": (4096, 4096)}),
