@@ -152,7 +152,8 @@ ENTITIES = [
            ("type", "protocol", "interface", "running", "rx_queue", "uid"), lambda truth: network.in_namespaces(truth, "packet")),
     Entity("netdevs", "walk netdevs select netns, name, " +
            ", ".join(f"kind = 'bridge' ? null : {counter} as {counter}" for counter in network.COUNTERS),
-           ("netns", "name"), network.COUNTERS, network.netdevs),
+           ("netns", "name"), network.COUNTERS, network.netdevs,
+           near={"rx_bytes": (0, 2000), "rx_packets": (0, 20), "tx_bytes": (0, 2000), "tx_packets": (0, 20)}),
     Entity("ipv6", "walk ipv6_addresses select netns, device, address, prefix, scope, flags", ("netns", "device", "address"),
            ("prefix", "scope", "flags"), lambda truth: network.in_namespaces(truth, "ipv6_addresses")),
     Entity("arp", "walk neighbours where family = 'inet' and state != 'NOARP' select netns, device, ip, mac", ("netns", "device", "ip"),
