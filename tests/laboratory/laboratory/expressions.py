@@ -209,7 +209,7 @@ VALUES = [
     (f"{FIRST}.comm", lambda m: text(m.first.comm)),
     (f"user({FIRST}, {FIRST}.mm.arg_start, {FIRST}.mm.arg_end - {FIRST}.mm.arg_start)",
      lambda m: access_remote_vm(m.first.mm, m.first.mm.arg_start, m.first.mm.arg_end - m.first.mm.arg_start)),
-    (f"since_boot({FIRST}.start_time)", lambda m: number(m.first.start_time)),
+    (f"since_boot({FIRST}.start_boottime)", lambda m: number(m.first.start_boottime)),
     # Lists, aggregates of lists.
     ("count((walk tasks select pid))", lambda m: len(m.tasks)),
     ("max((walk tasks select pid))", lambda m: max(number(task.pid) for task in m.tasks)),
