@@ -9,7 +9,7 @@ use crate::plan::{Window, Windows};
 use crate::value::{Place, Reason, Value};
 use crate::walk::{
     Array, Bits, Branches, Chain, Element, End, Hlist, List, Maple, Pace, PerCpu, Rbtree,
-    Rhashtable, Ring, Slab, SlabLayout, Tree, Xarray,
+    Rhashtable, Ring, Slab, SlabLayout, Tree, Trie, Xarray,
 };
 use crate::wave::{Borrowed, Reader};
 
@@ -334,6 +334,19 @@ async fn run_traversal(
             };
             let tell = teller(context, reader, &ahead.windows);
             tree.walk(reader, space, tell, sink).await
+        }
+        CheckedTraversal::Trie {
+            first,
+            bits,
+            children,
+        } => {
+            let trie = Trie {
+                first: VirtAddr::new(number_of(first).await?),
+                bits: *bits,
+                children: *children,
+            };
+            let tell = teller(context, reader, &ahead.windows);
+            trie.walk(reader, space, tell, sink).await
         }
         CheckedTraversal::Xarray { root, layout } => {
             Xarray {

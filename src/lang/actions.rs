@@ -35,6 +35,8 @@ pub enum Dumped {
     Code(Expression),
     /// `maps of TASK`: each of its mappings, to a file of its own.
     Maps(Expression),
+    /// `cache of FILE`: what is in memory of a file's contents, of an open file, an inode or an address_space.
+    Cache(Expression),
 }
 
 /// `disassemble ADDRESS [, INSTRUCTIONS] [of TASK]`.

@@ -183,6 +183,7 @@ pub(super) fn expected(rule: Rule) -> Expected {
         Rule::word_struct => Word("struct"),
         Rule::word_translate => Word("translate"),
         Rule::word_check => Word("check"),
+        Rule::word_cache => Word("cache"),
         Rule::word_code => Word("code"),
         Rule::word_diff => Word("diff"),
         Rule::word_disassemble => Word("disassemble"),

@@ -49,6 +49,7 @@ fn dump() -> impl Strategy<Value = StatementKind> {
         stretch().prop_map(Dumped::Stretch),
         expression().prop_map(Dumped::Code),
         expression().prop_map(Dumped::Maps),
+        expression().prop_map(Dumped::Cache),
     ];
     (what, quoted(), any::<bool>())
         .prop_map(|(what, file, force)| StatementKind::Dump(Dump { what, file, force }))

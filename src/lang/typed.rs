@@ -338,6 +338,15 @@ pub enum CheckedTraversal {
         /// Offset of the pointer to the next sibling.
         sibling: u64,
     },
+    /// See [`crate::walk::Trie`].
+    Trie {
+        /// Pointer to the first node.
+        first: Typed,
+        /// Offset of the number of pointers, as a power of two.
+        bits: u64,
+        /// Offset of the pointers.
+        children: u64,
+    },
     /// See [`crate::walk::Xarray`].
     Xarray {
         /// Place of the root.
@@ -578,7 +587,10 @@ impl CheckedTraversal {
             | Self::Bits {
                 mask: base, count, ..
             } => expressions.extend([base, count]),
-            Self::Chain { first, .. } | Self::Branches { first, .. } | Self::Follow(first) => {
+            Self::Chain { first, .. }
+            | Self::Branches { first, .. }
+            | Self::Trie { first, .. }
+            | Self::Follow(first) => {
                 expressions.push(first);
             }
             Self::Ring {

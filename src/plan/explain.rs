@@ -164,6 +164,9 @@ fn traversal_to(element: &Type, traversal: &CheckedTraversal) -> String {
         CheckedTraversal::Branches { .. } => {
             format!("tree of `{element}` by pointers; a round a sibling, all branches together")
         }
+        CheckedTraversal::Trie { .. } => {
+            format!("trie of `{element}`; a round or two a level, all branches together")
+        }
         CheckedTraversal::Xarray { .. } => format!("xarray of `{element}`; a round a level"),
         CheckedTraversal::Maple { .. } => format!("maple tree of `{element}`; a round a level"),
         CheckedTraversal::Slab { .. } => {

@@ -11,7 +11,8 @@ use super::check::{Check, CheckFile, convert_check};
 use super::traversal::{
     ArrayTraversal, BitsTraversal, BranchesTraversal, ChainTraversal, FollowTraversal,
     LinkedTraversal, ListTraversal, MapleTraversal, PerCpuTraversal, RbtreeTraversal,
-    RhashtableTraversal, RingTraversal, SlabTraversal, Traversal, TreeTraversal, XarrayTraversal,
+    RhashtableTraversal, RingTraversal, SlabTraversal, Traversal, TreeTraversal, TrieTraversal,
+    XarrayTraversal,
 };
 
 /// The first line that every library file must have.
@@ -126,6 +127,7 @@ macro_rules! with_traversals {
             chain: ChainTraversal => Chain,
             ring: RingTraversal => Ring,
             branches: BranchesTraversal => Branches,
+            trie: TrieTraversal => Trie,
             follow: FollowTraversal => Follow,
             xarray: XarrayTraversal => Xarray,
             radix: XarrayTraversal => Radix,
@@ -161,7 +163,7 @@ macro_rules! with_traversals {
 }
 
 /// What a walk or variant without a traversal is told.
-const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, branches, array, ring, bits, chain, follow, xarray, radix, maple, per_cpu, slab or union)";
+const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, branches, trie, array, ring, bits, chain, follow, xarray, radix, maple, per_cpu, slab or union)";
 
 with_traversals! {
     #[derive(Debug, Deserialize)]

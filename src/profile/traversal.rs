@@ -105,6 +105,18 @@ pub struct BranchesTraversal {
     pub sibling: String,
 }
 
+/// A trie whose nodes hold pointers to nodes (`net/ipv4/fib_trie.c`), depth first.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct TrieTraversal {
+    /// A pointer to the first node.
+    pub first: String,
+    /// The node's member (one byte) that says how many pointers it holds, as a power of two; 0 for none.
+    pub bits: String,
+    /// The node's array of pointers to nodes.
+    pub children: String,
+}
+
 /// An xarray, radix tree or IDR (`include/linux/xarray.h`).
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -186,6 +198,8 @@ pub enum Traversal {
     Ring(RingTraversal),
     /// See [`BranchesTraversal`].
     Branches(BranchesTraversal),
+    /// See [`TrieTraversal`].
+    Trie(TrieTraversal),
     /// See [`XarrayTraversal`].
     Xarray(XarrayTraversal),
     /// See [`MapleTraversal`].

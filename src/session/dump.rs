@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::addr::PhysAddr;
 use crate::lang::ast::{AddressSpace, Dump, Dumped, Expression, Quoted, Span, Stretch};
 use crate::report::{Report, SourceText};
 use crate::value::Value;
@@ -50,6 +51,12 @@ impl Session {
                 self.dump_parts(&found, &parts, &path, file, output)
             }
             Dumped::Maps(task) => self.dump_maps(source, task, dump, &path, output),
+            Dumped::Cache(file) => {
+                let parts = self.cached_parts(source, file, output)?;
+                let (found, _) = self.space(source, None, output)?;
+                let target = create(source, &dump.file, &path, dump.force, output)?;
+                self.dump_parts(&found, &parts, &path, target, output)
+            }
         }
     }
 
@@ -153,6 +160,54 @@ impl Session {
         Ok(bounds.collect())
     }
 
+    /// Where what is cached of a file is, by its place in the file, and the stretches between that are not.
+    fn cached_parts(
+        &mut self,
+        source: &Arc<SourceText>,
+        file: &Expression,
+        output: &mut dyn Output,
+    ) -> Result<Vec<Part>, Status> {
+        let text = format!(
+            "walk cached_pages of ({}) as p select p.offset, p.size, phys(p.data), p.mapping.host.i_size order by p.offset",
+            text_at(source, file)
+        );
+        let rows = self.rows_of(&text, output)?;
+        let mut parts = Vec::new();
+        let (mut at, mut end) = (0, 0);
+        for row in &rows {
+            let number = |cell: usize| {
+                let number = row.cells.get(cell).and_then(Value::as_integer)?;
+                u64::try_from(number).ok()
+            };
+            let (Some(offset), Some(length), Some(physical), Some(size)) =
+                (number(0), number(1), number(2), number(3))
+            else {
+                continue;
+            };
+            let length = length.min(size.saturating_sub(offset));
+            // A page of a tree that changed while it was read may be there twice.
+            if offset < at || length == 0 {
+                continue;
+            }
+            parts.extend(not_cached(at, offset));
+            parts.push(Part {
+                address: offset,
+                length,
+                physical: Some(PhysAddr::new(physical)),
+            });
+            (at, end) = (offset + length, size);
+        }
+        if parts.is_empty() {
+            let report = Report::error("nothing of this file is in memory")
+                .at(source, file.span.into(), "")
+                .with_hint("`walk cached_pages of FILE select offset, size` shows what is");
+            output.report(&report);
+            return Err(Status::Failed);
+        }
+        parts.extend(not_cached(at, end));
+        Ok(parts)
+    }
+
     fn dump_parts(
         &self,
         found: &Found,
@@ -211,13 +266,23 @@ impl Written {
                     }
                 };
             }
-            Bytes::NotMapped(length) => (length, "not mapped".to_owned()),
+            Bytes::NotMapped(length) => (length, "not in memory".to_owned()),
             Bytes::Failed(length, failure) => (length, failure.to_string()),
         };
         self.missing += missing;
         self.first.get_or_insert((address, why));
         ControlFlow::Continue(())
     }
+}
+
+/// The part of a file from one place to another of which nothing is in memory, if there is any.
+fn not_cached(from: u64, to: u64) -> Option<Part> {
+    let length = to.checked_sub(from).filter(|length| *length > 0)?;
+    Some(Part {
+        address: from,
+        length,
+        physical: None,
+    })
 }
 
 /// A new file; one that exists is written over only if that is said.

@@ -29,6 +29,9 @@ const FILES: &[(&str, &str)] = &shipped! {
     "allocators"
     "tables"
     "network"
+    "routes"
+    "storage"
+    "waiting"
     "integrity"
 };
 

@@ -60,6 +60,7 @@ impl Session {
             StatementKind::Dump(dump) => match &dump.what {
                 Dumped::Stretch(stretch) => self.check_stretch(source, stretch, definitions),
                 Dumped::Code(owner) | Dumped::Maps(owner) => task(owner),
+                Dumped::Cache(file) => self.check_file(source, file, definitions),
             },
             StatementKind::Disassemble(disassemble) => both(
                 all(
@@ -203,23 +204,44 @@ impl Session {
         let kind = check_expression(&self.catalog, definitions, source, value)?
             .tree
             .kind;
-        let is_task = match &kind {
+        if self.is_one_of(&kind, &["task_struct"]) {
+            return Ok(());
+        }
+        Err(vec![wanted(source, value, "a task", &kind).with_hint(
+            "its address with its type is one: `(struct task_struct *)0xffff888002ac8000`; `walk tasks select pid, address` shows addresses",
+        )])
+    }
+
+    fn check_file(
+        &self,
+        source: &Arc<SourceText>,
+        value: &Expression,
+        definitions: &Definitions,
+    ) -> Result<(), Vec<Report>> {
+        let kind = check_expression(&self.catalog, definitions, source, value)?
+            .tree
+            .kind;
+        if self.is_one_of(&kind, &["file", "inode", "address_space"]) {
+            return Ok(());
+        }
+        Err(vec![wanted(source, value, "a file or an inode", &kind).with_hint(
+            "for example `task(1).mm.exe_file`; `walk tasks, files select pid, path, address` shows addresses, `(struct file *)0xffff888002ac8000` is the one there",
+        )])
+    }
+
+    /// Whether a value is a struct of one of these names, or points to one; or will only be known when it is computed.
+    fn is_one_of(&self, kind: &ValueType, names: &[&str]) -> bool {
+        match kind {
             ValueType::Any => true,
             ValueType::Kernel(ty) => {
                 let target = match self.catalog.profile.strip(ty) {
                     Ok(Type::Pointer(target)) => self.catalog.profile.strip(&target),
                     other => other,
                 };
-                matches!(target, Ok(Type::Struct(name)) if &*name == "task_struct")
+                matches!(target, Ok(Type::Struct(name)) if names.contains(&&*name))
             }
             _ => false,
-        };
-        if is_task {
-            return Ok(());
         }
-        Err(vec![wanted(source, value, "a task", &kind).with_hint(
-            "its address with its type is one: `(struct task_struct *)0xffff888002ac8000`; `walk tasks select pid, address` shows addresses",
-        )])
     }
 
     fn check_stretch(

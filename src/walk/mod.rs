@@ -1,4 +1,4 @@
-//! Kernel containers in the kernel's words: list, hash list, lock-less list, tree by children or by pointers, red-black tree, array,
+//! Kernel containers in the kernel's words: list, hash list, lock-less list, tree by children or by pointers, red-black tree, trie, array,
 //! ring, chain, xarray, maple tree, resizable hash table, bit mask, per-CPU variable, slab cache.
 //!
 //! A walk turns a container's address and layout into its elements' addresses, in the container's order, and hands each to its
@@ -19,6 +19,7 @@ mod slab;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trie;
 mod xarray;
 
 use std::cell::RefCell;
@@ -41,6 +42,7 @@ pub use rbtree::{Rbtree, RbtreeLayout};
 pub use rhashtable::{Rhashtable, RhashtableLayout};
 pub use slab::{Held, SheafLayout, Slab, SlabLayout, SlabMark};
 pub use tree::{Holders, Tree};
+pub use trie::Trie;
 pub use xarray::{Xarray, XarrayLayout};
 
 /// More elements than any container of a kernel has (`pid_max` is at most 4 194 304): a walk that gets there is being led astray.

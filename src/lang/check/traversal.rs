@@ -119,6 +119,14 @@ impl Checker<'_> {
                     sibling: self.link(element, &tree.sibling, span)?.offset,
                 })
             }
+            Traversal::Trie(trie) => {
+                let place = format!("{place}.trie.first");
+                Some(CheckedTraversal::Trie {
+                    first: self.library_expression(&place, &trie.first, scope)?,
+                    bits: self.link(element, &trie.bits, span)?.offset,
+                    children: self.link(element, &trie.children, span)?.offset,
+                })
+            }
             Traversal::Xarray(xarray) | Traversal::Radix(xarray) => {
                 let name = match traversal {
                     Traversal::Radix(_) => "radix",

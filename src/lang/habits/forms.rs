@@ -115,7 +115,7 @@ pub(super) fn read_without_space(situation: &Situation<'_>) -> Option<Advice> {
 pub(super) fn dump_without_length(situation: &Situation<'_>) -> Option<Advice> {
     if situation.is(0, "to") && situation.has_before("dump") {
         return Advice::hint(
-            "say how many bytes: `dump phys 0x1000, 4K to \"FILE\"`; `dump code of TASK` and `dump maps of TASK` know it themselves",
+            "say how many bytes: `dump phys 0x1000, 4K to \"FILE\"`; `dump code of TASK`, `dump maps of TASK` and `dump cache of FILE` know it themselves",
         );
     }
     None

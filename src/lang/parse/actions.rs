@@ -27,6 +27,8 @@ pub(super) fn dump(mut parts: Cursor<'_>) -> Parsed<Dump> {
 fn of_process(mut parts: Cursor<'_>) -> Parsed<Dumped> {
     let what = if parts.skip(Rule::word_code) {
         Dumped::Code
+    } else if parts.skip(Rule::word_cache) {
+        Dumped::Cache
     } else {
         parts.expect(Rule::word_maps)?;
         Dumped::Maps

@@ -12,6 +12,7 @@ pub(super) fn dump(dump: &Dump) -> String {
         Dumped::Stretch(written) => stretch(written),
         Dumped::Code(task) => format!("code of {task}"),
         Dumped::Maps(task) => format!("maps of {task}"),
+        Dumped::Cache(file) => format!("cache of {file}"),
     };
     format!("dump {what}{}", target(&dump.file, dump.force))
 }

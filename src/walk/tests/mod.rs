@@ -11,6 +11,7 @@ mod sequences;
 mod slabs;
 mod tables;
 mod trees;
+mod tries;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -37,6 +38,7 @@ enum Container {
     Ring(Ring),
     Branches(Branches),
     Tree(Tree),
+    Trie(Trie),
     Xarray(Xarray),
     Maple(Maple),
     PerCpu(PerCpu),
@@ -61,6 +63,7 @@ impl Container {
             Self::Chain(chain) => chain.walk(reader, space, sink).await,
             Self::Ring(ring) => ring.walk(sink).await,
             Self::Branches(tree) => tree.walk(reader, space, |_| {}, sink).await,
+            Self::Trie(trie) => trie.walk(reader, space, |_| {}, sink).await,
             Self::Tree(tree) => tree.walk(reader, space, |_| {}, sink).await,
             Self::Xarray(xarray) => xarray.walk_at(pace, reader, space, sink).await,
             Self::Maple(maple) => maple.walk_at(pace, reader, space, sink).await,

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/if_link.h>
+#include <linux/perf_event.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -89,6 +92,39 @@ static int bpf(int command, union bpf_attr *attributes)
     return syscall(SYS_bpf, command, attributes, sizeof *attributes);
 }
 
+/* A program that returns 1, of a type and for a place; -1 where the kernel refuses it. */
+static int bpf_program(unsigned type, unsigned place, const char *name)
+{
+    static const struct bpf_insn program[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1}, {.code = BPF_JMP | BPF_EXIT},
+    };
+    union bpf_attr attributes = {.prog_type = type, .expected_attach_type = place, .insns = (uintptr_t)program, .insn_cnt = 2,
+                                 .license = (uintptr_t)"GPL"};
+    strcpy(attributes.prog_name, name);
+    return bpf(BPF_PROG_LOAD, &attributes);
+}
+
+/* Links to a cgroup that holds nobody, to a tracepoint where nothing passes, and to a device. */
+static void make_bpf_links(void)
+{
+    mkdir("/sys/fs/cgroup/linked", 0755);
+    int group = open("/sys/fs/cgroup/linked", O_RDONLY | O_DIRECTORY);
+    union bpf_attr to_group = {.link_create = {
+        .prog_fd = bpf_program(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, "lab_egress"),
+        .target_fd = group, .attach_type = BPF_CGROUP_INET_EGRESS}};
+    if (bpf(BPF_LINK_CREATE, &to_group) < 0)
+        fprintf(stderr, "laboratory: no link to a cgroup: %s\n", strerror(errno));
+    union bpf_attr to_tracepoint = {.raw_tracepoint = {
+        .name = (uintptr_t)"module_load", .prog_fd = bpf_program(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, "lab_raw")}};
+    if (bpf(BPF_RAW_TRACEPOINT_OPEN, &to_tracepoint) < 0)
+        fprintf(stderr, "laboratory: no link to a tracepoint: %s\n", strerror(errno));
+    union bpf_attr to_device = {.link_create = {
+        .prog_fd = bpf_program(BPF_PROG_TYPE_XDP, BPF_XDP, "lab_xdp"), .target_ifindex = if_nametoindex("br0"),
+        .attach_type = BPF_XDP, .flags = XDP_FLAGS_SKB_MODE}};
+    if (bpf(BPF_LINK_CREATE, &to_device) < 0)
+        fprintf(stderr, "laboratory: no link to a device: %s\n", strerror(errno));
+}
+
 /* Maps of a few kinds and a program that does nothing; kernels that refuse them go without. */
 static void with_bpf(void *unused)
 {
@@ -116,6 +152,7 @@ static void with_bpf(void *unused)
         sprintf(attributes.prog_name, "lab_prog_%zu", i);
         bpf(BPF_PROG_LOAD, &attributes);
     }
+    make_bpf_links();
     settle_and_sleep();
 }
 
@@ -172,6 +209,17 @@ static void make_swap(void)
     check(swapon("/dev/loop0", SWAP_FLAG_PREFER | 5), "swapon");
 }
 
+/* Counts nothing: a clock of its own, and a place in the kernel for a whole CPU, both stopped. */
+static void with_perf_events(void *unused)
+{
+    (void)unused;
+    struct perf_event_attr clock = {.type = PERF_TYPE_SOFTWARE, .size = sizeof clock, .config = PERF_COUNT_SW_TASK_CLOCK, .disabled = 1};
+    struct perf_event_attr faults = {.type = PERF_TYPE_SOFTWARE, .size = sizeof faults, .config = PERF_COUNT_SW_PAGE_FAULTS, .disabled = 1};
+    if (syscall(SYS_perf_event_open, &clock, 0, -1, -1, 0) < 0 || syscall(SYS_perf_event_open, &faults, -1, 1, -1, 0) < 0)
+        fprintf(stderr, "laboratory: no performance events: %s\n", strerror(errno));
+    settle_and_sleep();
+}
+
 static void with_timers(void *unused)
 {
     (void)unused;
@@ -193,6 +241,7 @@ void make_kernel_objects(void)
     make_ipc();
     spawn("with-bpf", with_bpf, NULL);
     spawn("with-timers", with_timers, NULL);
+    spawn("with-perf", with_perf_events, NULL);
     make_probes();
     make_swap();
 }

@@ -162,6 +162,7 @@ int main(int count, char **words)
     make_mappings();
     make_credentials();
     make_kernel_objects();
+    make_storage();
     make_sleepers(number("LAB_TASKS"));
     spawn("truth", truth, &stop);
     for (;;)

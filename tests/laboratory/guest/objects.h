@@ -49,6 +49,10 @@ void make_credentials(void);
 /* kernel.c: locks, IPC, BPF, probes, swap, timers. */
 void make_kernel_objects(void);
 
+/* storage.c: disks, partitions, and one disk of which a part is cached. */
+#define PARTLY_CACHED "/dev/loop3"
+void make_storage(void);
+
 /*
  * truth.c: tells the host what /proc says, then stops the machine if `stop`. With `freeze`, nothing else runs from the
  * telling to the stop. Never returns.

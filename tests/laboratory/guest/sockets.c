@@ -60,6 +60,8 @@ static void tcp4(void *unused)
     int server = check(accept(listener, NULL, NULL), "accept");
     check(write(client, "from the client", 15), "write");
     check(write(server, "from the server to the client", 29), "write");
+    int yes = 1;
+    check(setsockopt(client, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes), "SO_KEEPALIVE");
     int half = connected(AF_INET, &name, sizeof name);
     check(accept(listener, NULL, NULL), "accept");
     check(shutdown(half, SHUT_WR), "shutdown");

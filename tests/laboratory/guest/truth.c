@@ -278,6 +278,7 @@ static void put_namespace(const char *folder)
     static const char *const tables[] = {
         "net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/unix", "net/dev", "net/netlink",
         "net/packet", "net/raw", "net/raw6", "net/route", "net/if_inet6", "net/arp",
+        "net/fib_trie", "net/ipv6_route",
     };
     static char seen[64][32];
     static size_t count;
@@ -338,7 +339,8 @@ static int bpf(int command, union bpf_attr *attributes)
     return syscall(SYS_bpf, command, attributes, sizeof *attributes);
 }
 
-/* A line for each BPF program: number, type, tag, name. And for each map: number, type, key, value, entries, name. */
+/* A line for each BPF program: number, type, tag, name. For each map: number, type, key, value, entries,
+ * name. For each link: number, type, program, and the device or the cgroup that it hangs at. */
 static void put_bpf(void)
 {
     char *lines = malloc(1 << 16);
@@ -370,7 +372,64 @@ static void put_bpf(void)
         close(fd);
     }
     put_record('F', "/bpf/maps", lines, length);
+    length = 0;
+    for (union bpf_attr next = {.start_id = 0}; bpf(BPF_LINK_GET_NEXT_ID, &next) == 0; next.start_id = next.next_id) {
+        struct bpf_link_info info = {0};
+        union bpf_attr open = {.link_id = next.next_id};
+        int fd = bpf(BPF_LINK_GET_FD_BY_ID, &open);
+        union bpf_attr ask = {.info = {.bpf_fd = fd, .info_len = sizeof info, .info = (uintptr_t)&info}};
+        if (fd < 0 || bpf(BPF_OBJ_GET_INFO_BY_FD, &ask) != 0)
+            continue;
+        length += sprintf(lines + length, "%u %u %u ", info.id, info.type, info.prog_id);
+        if (info.type == BPF_LINK_TYPE_XDP)
+            length += sprintf(lines + length, "%u\n", info.xdp.ifindex);
+        else if (info.type == BPF_LINK_TYPE_CGROUP)
+            length += sprintf(lines + length, "%llu\n", (unsigned long long)info.cgroup.cgroup_id);
+        else
+            length += sprintf(lines + length, "-\n");
+        close(fd);
+    }
+    put_record('F', "/bpf/links", lines, length);
     free(lines);
+}
+
+/* Records a character for each page of a file: 1 if it is cached, else 0. */
+static void put_cached_pages(const char *record, const char *path)
+{
+    int fd = open(path, O_RDONLY);
+    off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+    if (size <= 0)
+        return;
+    size_t pages = (size + 4095) / 4096;
+    void *mapped = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    unsigned char *cached = malloc(pages);
+    if (mapped != MAP_FAILED && mincore(mapped, size, cached) == 0) {
+        for (size_t at = 0; at < pages; at++)
+            cached[at] = cached[at] & 1 ? '1' : '0';
+        put_record('F', record, (char *)cached, pages);
+    }
+    free(cached);
+    munmap(mapped, size);
+    close(fd);
+}
+
+/* Of each disk: what /proc/partitions and /proc/diskstats do not tell; and which of the pages of a file are cached. */
+static void put_storage(void)
+{
+    static const char *const names[] = {"ro", "removable", "inflight", "range", "hidden"};
+    struct dirent **entries;
+    int count = scandir("/sys/block", &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        char path[400];
+        for (size_t at = 0; at < sizeof names / sizeof *names; at++) {
+            snprintf(path, sizeof path, "/sys/block/%s/%s", entries[i]->d_name, names[at]);
+            put_changing_file(path);
+        }
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+    put_cached_pages("/cached", PARTLY_CACHED);
 }
 
 /* What describes the machine as a whole; read once, before the tasks. */
@@ -389,6 +448,7 @@ static void put_machine(void)
         put_changing_file(files[i]);
     put_module_folders();
     put_bpf();
+    put_storage();
 }
 
 /* What must rest as soon as nothing else runs. */
@@ -404,7 +464,7 @@ static void put_counters(void)
 {
     static const char *const files[] = {
         "/proc/zoneinfo", "/proc/vmstat", "/proc/meminfo", "/proc/timer_list", "/proc/loadavg", "/proc/softirqs", "/proc/stat",
-        "/proc/interrupts", "/proc/uptime",
+        "/proc/interrupts", "/proc/uptime", "/proc/diskstats",
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         put_changing_file(files[i]);

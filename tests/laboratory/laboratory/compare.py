@@ -18,6 +18,7 @@ from .entity import Entity, text
 from .kernel_entities import KERNEL_ENTITIES
 from .kernels import Kernel
 from .places import Trouble
+from .storage_entities import STORAGE_ENTITIES
 from .table_entities import TABLE_ENTITIES
 from .target import way
 from .task_entities import TASK_ENTITIES
@@ -150,16 +151,29 @@ ENTITIES = [
     Entity("packet", "walk packet select netns, inode, type, protocol, interface, running, rx_queue, uid", ("netns", "inode"),
            ("type", "protocol", "interface", "running", "rx_queue", "uid"), lambda truth: network.in_namespaces(truth, "packet")),
     Entity("netdevs", "walk netdevs select netns, name, " +
-           ", ".join(f"name = 'lo' ? {counter} : null as {counter}" for counter in network.COUNTERS),
-           ("netns", "name"), network.COUNTERS, network.netdevs),
+           ", ".join(f"kind = 'bridge' ? null : {counter} as {counter}" for counter in network.COUNTERS),
+           ("netns", "name"), network.COUNTERS, network.netdevs,
+           near={"rx_bytes": (0, 2000), "rx_packets": (0, 20), "tx_bytes": (0, 2000), "tx_packets": (0, 20)}),
     Entity("ipv6", "walk ipv6_addresses select netns, device, address, prefix, scope, flags", ("netns", "device", "address"),
            ("prefix", "scope", "flags"), lambda truth: network.in_namespaces(truth, "ipv6_addresses")),
     Entity("arp", "walk neighbours where family = 'inet' and state != 'NOARP' select netns, device, ip, mac", ("netns", "device", "ip"),
            ("mac",), lambda truth: network.in_namespaces(truth, "neighbours")),
+    Entity("tcp_timers", "walk tcp select netns, local, lport, remote, rport, timer, retransmits", ("netns", "local", "lport", "remote", "rport"),
+           ("timer", "retransmits"), network.tcp_timers),
+    Entity("ipv4_tries", "walk ipv4_routes select netns, table, destination, prefix, scope, type, count(*) as routes "
+           "group by netns, table, destination, prefix, scope, type", ("netns", "table", "destination", "prefix", "scope", "type"),
+           ("routes",), network.ipv4_tries),
+    Entity("ipv4_ways", "walk ipv4_routes where table = 254 and type not in ('broadcast', 'multicast') select netns, destination, prefix, "
+           "metric, gateway, device", ("netns", "destination", "prefix", "metric"), ("gateway", "device"),
+           lambda truth: network.in_namespaces(truth, "ipv4_ways")),
+    Entity("ipv6_routes", "walk ipv6_routes where metric < 0xffffffff select netns, destination, prefix, gateway, device, metric, flags",
+           ("netns", "destination", "prefix", "device", "metric"), ("gateway", "flags"),
+           lambda truth: network.in_namespaces(truth, "ipv6_routes")),
     Entity("sockets", "walk tasks, sockets select pid, fd, inode", ("pid", "fd"), ("inode",), network.sockets),
     *TASK_ENTITIES,
     *KERNEL_ENTITIES,
     *TABLE_ENTITIES,
+    *STORAGE_ENTITIES,
 ]
 
 

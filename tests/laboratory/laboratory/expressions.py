@@ -5,12 +5,15 @@ import re
 import statistics
 
 import drgn
+from drgn.helpers.linux.cgroup import cgroup_path, css_for_each_descendant_pre
+from drgn.helpers.linux.fs import inode_for_each_page
 from drgn.helpers.linux.list import hlist_for_each_entry, list_for_each_entry
-from drgn.helpers.linux.mm import access_remote_vm, follow_phys, for_each_vma, phys_to_virt
+from drgn.helpers.linux.mm import access_remote_vm, follow_phys, for_each_vma, page_to_pfn, phys_to_virt
 from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.pid import find_task, for_each_pid
 from drgn.helpers.linux.plist import plist_for_each_entry
 from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
+from drgn.helpers.linux.wait import waitqueue_for_each_task
 from drgn.helpers.linux.xarray import xa_for_each
 
 
@@ -206,7 +209,7 @@ VALUES = [
     (f"{FIRST}.comm", lambda m: text(m.first.comm)),
     (f"user({FIRST}, {FIRST}.mm.arg_start, {FIRST}.mm.arg_end - {FIRST}.mm.arg_start)",
      lambda m: access_remote_vm(m.first.mm, m.first.mm.arg_start, m.first.mm.arg_end - m.first.mm.arg_start)),
-    (f"since_boot({FIRST}.start_time)", lambda m: number(m.first.start_time)),
+    (f"since_boot({FIRST}.start_boottime)", lambda m: number(m.first.start_boottime)),
     # Lists, aggregates of lists.
     ("count((walk tasks select pid))", lambda m: len(m.tasks)),
     ("max((walk tasks select pid))", lambda m: max(number(task.pid) for task in m.tasks)),
@@ -227,6 +230,29 @@ def groups(m, key):
 def pids(m, wanted=lambda task: True):
     """A row with its pid for each process that is wanted."""
     return [[number(task.pid)] for task in m.tasks if wanted(task)]
+
+
+def control_groups(m):
+    """Paths and levels of the groups of the unified hierarchy."""
+    root = m.program["cgrp_dfl_root"].cgrp
+    for css in css_for_each_descendant_pre(root.self.address_of_()):
+        yield [cgroup_path(css.cgroup).decode(), number(css.cgroup.level)]
+
+
+def waiting_for_swap(m):
+    """Tasks in the queues that wake what reclaims memory."""
+    return [[number(task.pid)] for task in waitqueue_for_each_task(m.program["node_data"][0].kswapd_wait.address_of_())]
+
+
+def events(m):
+    """Performance events of all processes' leaders."""
+    return [[number(task.pid), number(event.attr.type), number(event.attr.config), number(event.cpu)] for task in m.tasks
+            for event in list_for_each_entry("struct perf_event", task.perf_event_list.address_of_(), "owner_entry")]
+
+
+def program_pages(m):
+    """Cached pages of the first process's program."""
+    return [[index, number(page_to_pfn(page))] for index, page in inode_for_each_page(m.first.mm.exe_file.f_inode)]
 
 
 # Whole queries: NQ, its rows, and whether their order counts.
@@ -290,6 +316,10 @@ QUERIES = [
     ("walk plist(struct pm_qos_request.node) from cpu_latency_constraints.list select node.prio as prio",
      lambda m: [[number(request.node.prio)] for request in plist_for_each_entry(
          "struct pm_qos_request", m.program["cpu_latency_constraints"].list, "node")], True),
+    ("walk cgroups select path, level", lambda m: list(control_groups(m)), True),
+    ("walk nodes as n, waiters of n.kswapd_wait as w where n.node = 0 select w.pid", waiting_for_swap, True),
+    ("walk tasks as t, perf_events of t as e select t.pid, e.type, e.config, e.cpu", events, True),
+    (f"walk cached_pages of {FIRST}.mm.exe_file select index, frame", program_pages, True),
     ("walk (walk tasks select pid, prio where prio < 100) as q select count(*)",
      lambda m: [[len(pids(m, lambda task: task.prio < 100))]], True),
 ]

@@ -1,10 +1,10 @@
 """What /proc said of the network, as rows of nettlp-q's walks.
 
 Each file of /proc/PID/net speaks of one network namespace; the truth names the process that it was read of, and that process's
-namespace is the column `netns`. Counters of devices are compared for the loopback device only: those of others are kept by their
-drivers, each in its own way.
+namespace is the column `netns`. Counters of bridges are not compared: before 5.11 their driver keeps them in a struct of its own.
 """
 
+import collections
 import ipaddress
 
 UNIX_TYPES = {1: "stream", 2: "dgram", 5: "seqpacket"}
@@ -46,13 +46,27 @@ def netdevs(truth):
     """Rows of `netdevs`."""
     spaces = namespaces(truth)
     return [{"netns": spaces[row["pid"]], "name": row["name"],
-             **{counter: row[counter] if row["name"] == "lo" else None for counter in COUNTERS}} for row in truth.rows("netdevs")]
+             **{counter: None if row["name"].startswith("br") else row[counter] for counter in COUNTERS}} for row in truth.rows("netdevs")]
 
 
 def in_namespaces(truth, entity):
     """Rows that are as they are but for their namespace."""
     spaces = namespaces(truth)
     return [{**row, "netns": spaces[row["pid"]]} for row in truth.rows(entity)]
+
+
+def ipv4_tries(truth):
+    """Routes of all tables, those that differ in nothing that /proc/net/fib_trie tells counted."""
+    columns = ("netns", "table", "destination", "prefix", "scope", "type")
+    counts = collections.Counter(tuple(row[column] for column in columns) for row in in_namespaces(truth, "ipv4_tries"))
+    return [{**dict(zip(columns, key)), "routes": count} for key, count in counts.items()]
+
+
+def tcp_timers(truth):
+    """Timers of TCP sockets."""
+    spaces = namespaces(truth)
+    return [{"netns": spaces[row["pid"]], "local": shown(row["local"]), "remote": shown(row["remote"]),
+             **{column: row[column] for column in ("lport", "rport", "timer", "retransmits")}} for row in truth.rows("tcp")]
 
 
 def sockets(truth):

@@ -9,6 +9,9 @@ import ipaddress
 import json
 import re
 
+TIMERS = {0: "off", 1: "on", 2: "keepalive", 3: "timewait", 4: "persist"}
+METRIC_OF_NONE = 0xffffffff
+TABLES = {"Local:": 255, "Main:": 254, "Default:": 253}
 PF_KTHREAD = 0x200000
 MAPS_LINE = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+)(?: +(.*))?")
 TCP_STATES = {1: "ESTABLISHED", 2: "SYN_SENT", 3: "SYN_RECV", 4: "FIN_WAIT1", 5: "FIN_WAIT2", 6: "TIME_WAIT", 7: "CLOSE",
@@ -209,9 +212,10 @@ def inet(processes, names, states):
                 (local, lport), (remote, rport) = address(words[1]), address(words[2])
                 waiting, queued = words[4].split(b":")
                 state = int(words[3], 16)
+                timer = TIMERS.get(int(words[5].split(b":")[0], 16))
                 rows.append({"pid": pid, "table": name, "local": local, "lport": lport, "remote": remote, "rport": rport,
                              "state": states.get(state, state), "tx_queue": int(waiting, 16), "rx_queue": int(queued, 16),
-                             "uid": int(words[7]), "inode": int(words[9])})
+                             "uid": int(words[7]), "inode": int(words[9]), "timer": timer, "retransmits": int(words[6], 16)})
     return rows
 
 
@@ -262,6 +266,44 @@ def neighbours(processes):
             for pid, words in tables(processes, "arp") if words[0] != "IP"]
 
 
+def ipv4_tries(processes):
+    """One row a route of /proc/net/fib_trie: of all tables, with its scope and type."""
+    rows, table, destination = [], None, None
+    for pid, words in tables(processes, "fib_trie"):
+        if words[0] in TABLES or words[0] == "Id":
+            table = TABLES.get(words[0]) or int(words[1].rstrip(":"))
+        elif words[0] == "|--":
+            destination = words[1]
+        elif words[0].startswith("/"):
+            rows.append({"pid": pid, "table": table, "destination": destination, "prefix": int(words[0][1:]),
+                         "scope": {"universe": "global"}.get(words[1], words[1]), "type": words[2].lower()})
+    return rows
+
+
+def ipv4_ways(processes):
+    """One row a route of /proc/net/route: of the main table, with its way."""
+    rows = []
+    for pid, words in tables(processes, "route"):
+        if words[0] != "Iface":
+            destination, gateway, mask = (address((words[at] + ":0").encode())[0] for at in (1, 2, 7))
+            rows.append({"pid": pid, "device": None if words[0] == "*" else words[0], "destination": destination,
+                         "gateway": None if gateway == "0.0.0.0" else gateway, "metric": int(words[6]),
+                         "prefix": int(ipaddress.ip_address(mask)).bit_count()})
+    return rows
+
+
+def ipv6_routes(processes):
+    """One row a route of /proc/net/ipv6_route, without those that stand for no route, one for each table."""
+    rows = []
+    for pid, words in tables(processes, "ipv6_route"):
+        destination, gateway = (str(ipaddress.ip_address(bytes.fromhex(words[at]))) for at in (0, 4))
+        metric = int(words[5], 16)
+        if metric != METRIC_OF_NONE:
+            rows.append({"pid": pid, "destination": destination, "prefix": int(words[1], 16),
+                         "gateway": None if gateway == "::" else gateway, "metric": metric, "flags": int(words[8], 16), "device": words[9]})
+    return rows
+
+
 def netdevs(processes):
     """One row a network device."""
     rows = []
@@ -310,6 +352,7 @@ def entities(data):
         "iomem": resources(found["/proc/iomem"]), "ioports": resources(found.get("/proc/ioports", b"")), "kmsg": kmsg(found),
         "raw": inet(processes, ("raw", "raw6"), TCP_STATES), "netlink": netlink(processes), "packet": packet(processes),
         "ipv6_addresses": ipv6_addresses(processes), "neighbours": neighbours(processes),
+        "ipv4_tries": ipv4_tries(processes), "ipv4_ways": ipv4_ways(processes), "ipv6_routes": ipv6_routes(processes),
         "module_parameters": module_files(found, "parameters"), "module_sections": module_files(found, "sections"),
     }, {path: raw for path, raw in found.items() if not re.match(r"/proc/\d+/|/sys/module/", path)}
 
