@@ -21,18 +21,27 @@ pub(super) fn convert(conversion: &Conversion, operand: Value) -> Value {
         return Value::Null(Reason::OutOfRange);
     };
     match conversion {
-        Conversion::Integer { bits, signed } => {
-            let shift = 128 - (*bits).clamp(1, 64);
-            let moved = number << shift;
-            Value::Integer(if *signed {
-                moved >> shift
-            } else {
-                ((moved as u128) >> shift) as i128
-            })
+        Conversion::Integer { bits, signed } => Value::Integer(truncated(number, *bits, *signed)),
+        Conversion::Enumerator { bits, enumeration } => {
+            let signed = enumeration.as_ref().is_none_or(|found| found.signed);
+            let number = truncated(number, *bits, signed);
+            let name = enumeration.as_ref().and_then(|found| found.name_of(number));
+            Value::Enumerator(number, name.cloned())
         }
         Conversion::Boolean => Value::Boolean(number != 0),
         Conversion::Pointer => Value::Address(number as u64),
         Conversion::Float => Value::Float(number as f64),
+    }
+}
+
+/// The lowest `bits` of a number, 1 to 64.
+fn truncated(number: i128, bits: u32, signed: bool) -> i128 {
+    let shift = 128 - bits.clamp(1, 64);
+    let moved = number << shift;
+    if signed {
+        moved >> shift
+    } else {
+        ((moved as u128) >> shift) as i128
     }
 }
 

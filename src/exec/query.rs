@@ -146,10 +146,9 @@ async fn walk_rows(
     environment: Environment,
     reader: &Reader,
 ) -> Vec<Vec<Value>> {
-    let streams = query.order.is_empty() && body.grouping.is_none() && !body.distinct;
     let enough = query
         .limit
-        .filter(|_| streams)
+        .filter(|_| query.streams())
         .map(|limit| limit.saturating_add(query.offset));
     let run = Rc::new(WalkRun {
         context: Rc::clone(context),

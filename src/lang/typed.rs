@@ -54,6 +54,13 @@ pub enum Conversion {
         /// Two's complement.
         signed: bool,
     },
+    /// To an enum's value, whose name is known where the enum has one for it.
+    Enumerator {
+        /// 8 to 64.
+        bits: u32,
+        /// Its enumerators; `None` where it is only declared.
+        enumeration: Option<Rc<Enumeration>>,
+    },
     /// To a truth.
     Boolean,
     /// To a pointer.
@@ -437,6 +444,18 @@ pub struct CheckedQuery {
     pub offset: u64,
     /// Names and types of its columns.
     pub columns: Vec<(String, ValueType)>,
+}
+
+impl CheckedQuery {
+    /// Whether a row can be given before all are known: nothing is sorted, grouped or compared with the others.
+    pub fn streams(&self) -> bool {
+        match &self.body {
+            CheckedBody::Walk(body) => {
+                self.order.is_empty() && body.grouping.is_none() && !body.distinct
+            }
+            CheckedBody::Set { .. } => false,
+        }
+    }
 }
 
 /// Where a query's rows come from.

@@ -46,10 +46,19 @@ fn write_query(out: &mut String, query: &CheckedQuery, depth: usize) {
         );
     }
     if let Some(limit) = query.limit {
+        let skipped = match query.offset {
+            0 => String::new(),
+            offset => format!(", having skipped {offset}"),
+        };
+        let reading = if query.streams() {
+            ": nothing is read ahead, and trees are read node by node, as far as these rows need"
+        } else {
+            ""
+        };
         line(
             out,
             depth,
-            &format!("stop after {limit} rows, having skipped {}", query.offset),
+            &format!("stop after {limit} row(s){skipped}{reading}"),
         );
     }
 }

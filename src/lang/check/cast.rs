@@ -25,7 +25,8 @@ impl Checker<'_> {
             Type::Pointer(_) => Conversion::Pointer,
             Type::Enum(_) => {
                 let bits = u32::try_from(self.size_of(span, &stripped)? * 8).unwrap_or(32);
-                Conversion::Integer { bits, signed: true }
+                let enumeration = self.enumeration_of(to.span, &stripped)?;
+                Conversion::Enumerator { bits, enumeration }
             }
             Type::Base(base) => match base.encoding {
                 Encoding::Boolean => Conversion::Boolean,

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use crate::lang::ast::{
     Expression, ExpressionKind, InSet, Literal, LogicalOperator, Name, Query, Span, UnaryOperator,
 };
-use crate::lang::typed::{CheckedQuery, Node, Typed};
-use crate::profile::Type;
+use crate::lang::typed::{CheckedQuery, Conversion, Node, Typed};
+use crate::profile::{Encoding, Type};
 use crate::value::{Reason, Value, ValueType};
 
 use super::Checker;
@@ -325,7 +325,17 @@ impl Checker<'_> {
                 } else {
                     ValueType::Integer
                 };
-                Some(typed(Node::Unary(operator, Box::new(operand)), kind, span))
+                let narrow = narrow_unsigned(&operand.kind);
+                let result = typed(Node::Unary(operator, Box::new(operand)), kind, span);
+                Some(match narrow {
+                    // As in C: the complement of an unsigned int is one.
+                    Some(ty) if operator == UnaryOperator::Complement => typed(
+                        Node::Convert(UNSIGNED_INT, Box::new(result)),
+                        ValueType::Kernel(ty),
+                        span,
+                    ),
+                    _ => result,
+                })
             }
         }
     }
@@ -493,4 +503,22 @@ fn literal_value(literal: &Literal, span: Span) -> Typed {
         ),
     };
     typed(Node::Constant(value), kind, span)
+}
+
+/// What C computes with where an operand is an `unsigned int`.
+const UNSIGNED_INT: Conversion = Conversion::Integer {
+    bits: 32,
+    signed: false,
+};
+
+/// The type of an operand that is C's `unsigned int`; narrower ones become `int` before C computes with them.
+fn narrow_unsigned(kind: &ValueType) -> Option<Type> {
+    match kind {
+        ValueType::Kernel(ty @ Type::Base(base))
+            if base.encoding == Encoding::Unsigned && base.size == 4 =>
+        {
+            Some(ty.clone())
+        }
+        _ => None,
+    }
 }

@@ -20,9 +20,10 @@ mod source;
 mod stand_in;
 mod traversal;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::profile::{ProfileError, Type};
+use crate::profile::{Enumeration, ProfileError, Type};
 use crate::report::{Report, SourceText, nearest};
 use crate::value::ValueType;
 
@@ -333,16 +334,23 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// The enumerators of a type that is an enum, where the profile tells them.
+    pub(super) fn enumeration_of(
+        &mut self,
+        span: Span,
+        ty: &Type,
+    ) -> Option<Option<Rc<Enumeration>>> {
+        let Type::Enum(name) = ty else {
+            return Some(None);
+        };
+        let found = self.catalog.profile.enumeration(name);
+        let found = self.profile(span, found)?;
+        Some(found.map(|enumeration| Rc::new((*enumeration).clone())))
+    }
+
     fn load(&mut self, place: Typed, ty: Type) -> Option<Typed> {
         let span = place.span;
-        let enumeration = match &ty {
-            Type::Enum(name) => {
-                let found = self.catalog.profile.enumeration(name);
-                self.profile(span, found)?
-                    .map(|enumeration| std::rc::Rc::new((*enumeration).clone()))
-            }
-            _ => None,
-        };
+        let enumeration = self.enumeration_of(span, &ty)?;
         let size = self.size_of(span, &ty)?;
         let bits = match &place.node {
             Node::At { bits, .. } => *bits,

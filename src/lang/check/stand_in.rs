@@ -109,7 +109,7 @@ impl Checker<'_> {
         let meant = scope.all_sources().map(|source| &source.source);
         let meant = meant
             .filter(|source| source.name != source.walk)
-            .find(|source| nearest(name, [source.walk.as_str()]).is_some())
+            .find(|source| *name == source.walk || nearest(name, [source.walk.as_str()]).is_some())
             .map(|source| (source.name.clone(), source.walk.clone()));
         let Some((alias, walk)) = meant else {
             return;
