@@ -69,9 +69,17 @@ fn it_is_listed_and_described_as_a_shipped_one_is() {
     let folder = tempfile::tempdir().unwrap();
     let file = written(folder.path(), MY_WALKS);
     let statements = "show walks like 'my_%'; describe my_children";
-    let answer = ask(folder.path(), &["-p", file.to_str().unwrap(), "-e", statements]);
+    let answer = ask(
+        folder.path(),
+        &["-p", file.to_str().unwrap(), "-e", statements],
+    );
     let text = rows(&answer).join("\n");
-    for word in ["my_children,,struct task_struct,yes", "Its number twice.", "A new column.", "my-walks.yaml"] {
+    for word in [
+        "my_children,,struct task_struct,yes",
+        "Its number twice.",
+        "A new column.",
+        "my-walks.yaml",
+    ] {
         assert!(text.contains(word), "`{word}` is not in: {text}");
     }
 }
@@ -83,19 +91,33 @@ fn a_new_column_of_a_shipped_walk_and_another_spelling_of_a_shipped_one() {
     let query = "walk tasks where pid = 1 select pid, ppid, answer";
     let answer = ask(folder.path(), &["-p", file.to_str().unwrap(), "-e", query]);
     assert_eq!(rows(&answer), ["pid,ppid,answer", "1,1000,42"]);
-    let shipped = ask(folder.path(), &["-e", "walk tasks where pid = 1 select pid, ppid"]);
+    let shipped = ask(
+        folder.path(),
+        &["-e", "walk tasks where pid = 1 select pid, ppid"],
+    );
     assert_eq!(rows(&shipped), ["pid,ppid", "1,0"]);
 }
 
 #[test]
 fn a_mistake_in_it_is_told_with_file_and_place() {
     let folder = tempfile::tempdir().unwrap();
-    let file = written(folder.path(), &MY_WALKS.replace("link: sibling", "links: sibling"));
+    let file = written(
+        folder.path(),
+        &MY_WALKS.replace("link: sibling", "links: sibling"),
+    );
     let answer = ask(
         folder.path(),
-        &["-p", file.to_str().unwrap(), "-e", "walk my_children select pid"],
+        &[
+            "-p",
+            file.to_str().unwrap(),
+            "-e",
+            "walk my_children select pid",
+        ],
     );
     let notes = String::from_utf8_lossy(&answer.stderr);
     assert_eq!(answer.status.code(), Some(2), "{notes}");
-    assert!(notes.contains("my-walks.yaml") && notes.contains("links"), "{notes}");
+    assert!(
+        notes.contains("my-walks.yaml") && notes.contains("links"),
+        "{notes}"
+    );
 }

@@ -66,9 +66,9 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Code in Markdown, in a cell of a table or not.
+/// Code in Markdown.
 fn code(text: &str) -> String {
-    format!("`{}`", text.replace('|', "\\|"))
+    format!("`{text}`")
 }
 
 fn cell(text: &str) -> String {
@@ -156,9 +156,17 @@ fn columns(map: &Mapping, type_of: impl Fn(&str) -> Option<String>) -> String {
     let mut text = "| column | type | what it is |\n|---|---|---|\n".to_owned();
     for (name, column) in map {
         let name = name.as_str().unwrap();
-        let doc = column.as_mapping().and_then(|column| text_of(column, "doc"));
+        let doc = column
+            .as_mapping()
+            .and_then(|column| text_of(column, "doc"));
         let ty = type_of(name).map(|ty| code(&ty)).unwrap_or_default();
-        writeln!(text, "| {} | {ty} | {} |", code(name), cell(doc.unwrap_or_default())).unwrap();
+        writeln!(
+            text,
+            "| {} | {ty} | {} |",
+            code(name),
+            cell(doc.unwrap_or_default())
+        )
+        .unwrap();
     }
     text
 }
@@ -181,14 +189,22 @@ fn one_walk(demo: &Demo, name: &str, walk: &Mapping, with_columns: &BTreeSet<Str
     if let Some(of) = of {
         write!(text, ", of a {}", code(of)).unwrap();
     }
-    for (owner, expression) in walk.get("owners").and_then(Value::as_mapping).into_iter().flatten() {
+    for (owner, expression) in walk
+        .get("owners")
+        .and_then(Value::as_mapping)
+        .into_iter()
+        .flatten()
+    {
         let (owner, expression) = (code(&flow(owner)), code(&flow(expression)));
         write!(text, ", or of a {owner} by its {expression}").unwrap();
     }
     for way in ways(walk) {
         write!(text, "\n* {way}").unwrap();
     }
-    for (key, words) in [("last", "one more at the end"), ("predict", "read ahead by")] {
+    for (key, words) in [
+        ("last", "one more at the end"),
+        ("predict", "read ahead by"),
+    ] {
         if let Some(value) = walk.get(key) {
             write!(text, "\n* {words}: {}", code(&flow(value))).unwrap();
         }
@@ -246,7 +262,12 @@ fn page() -> String {
         write!(text, "\n## {name}\n\n{said}\n").unwrap();
         for (walk, body) in walks {
             let body = body.as_mapping().unwrap();
-            text.push_str(&one_walk(&demo, walk.as_str().unwrap(), body, &with_columns));
+            text.push_str(&one_walk(
+                &demo,
+                walk.as_str().unwrap(),
+                body,
+                &with_columns,
+            ));
         }
     }
     for (ty, found) in &of_types {
