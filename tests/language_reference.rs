@@ -96,19 +96,6 @@ fn functions() -> String {
     )
 }
 
-fn walks() -> String {
-    let library = shipped_library().unwrap();
-    let rows = library.walks.iter().map(|(name, walk)| {
-        vec![
-            code(name),
-            walk.of.as_deref().map(code).unwrap_or_default(),
-            code(&walk.element),
-            walk.doc.clone(),
-        ]
-    });
-    table(&["walk", "of", "element", "what it walks"], rows)
-}
-
 /// What stands between the marks of this name.
 fn generated(name: &str) -> String {
     let owned = |rows: &[(&str, &str)], head: &[&str]| {
@@ -129,7 +116,6 @@ fn generated(name: &str) -> String {
                 .collect();
             owned(&rows, &["aggregate", "what it gives"])
         }
-        "walks" => walks(),
         "traversals" => {
             let rows = traversals().iter();
             let rows =

@@ -9,7 +9,7 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from laboratory import bench, boot, compare, figure, kernels, machine, tamper, truth  # noqa: E402
+from laboratory import bench, boot, compare, compared, figure, kernels, machine, scripts, tamper, truth  # noqa: E402
 from laboratory.target import Answer  # noqa: E402
 
 STAT = b"7 () R 1 2 3) S 1 7 7 0 -1 4194304 50 0 0 0 0 0 0 0 20 0 3 0 120 0 0\n"
@@ -294,6 +294,39 @@ class FigureTest(unittest.TestCase):
 
     def test_memory_grows_with_the_tasks(self):
         self.assertEqual([bench.memory_for(number) for number in (100, 1000, 10000)], ["256M", "512M", "4G"])
+
+
+class ComparedTest(unittest.TestCase):
+    """The table of what was compared."""
+
+    def test_a_run_replaces_its_kernels_and_keeps_the_others(self):
+        """Cells add up over guests; a run of one kernel leaves the columns of others alone."""
+        with tempfile.TemporaryDirectory() as folder:
+            data, page = pathlib.Path(folder) / "compared.json", pathlib.Path(folder) / "compared.md"
+            for version, differing in (("6.1", 0), ("5.10", 0), ("6.1", 2)):
+                tally = compared.Tally()
+                for _ in range(2):
+                    tally.add(version, f"{version}.0", [compare.Result("tasks", rows=600, differing=differing)])
+                tally.write(data, page)
+            text = page.read_text()
+            self.assertIn("| entity | 5.10 | 6.1 |", text)
+            self.assertIn("| tasks | 1 200 | 1 200 (4 differ) |", text)
+
+
+class ScriptsTest(unittest.TestCase):
+    """The rule about rounds of scripts."""
+
+    def test_rounds_that_grow_are_told(self):
+        """A few more are the order of answers; more than that is growth; a status that is not 0 is a failure."""
+        few = scripts.Cost(0, rows=10, rounds=5)
+        self.assertIsNone(scripts.judge("ps", few, scripts.Cost(0, rows=1000, rounds=5 + scripts.SLACK)))
+        self.assertIn("from 5 to 12", scripts.judge("ps", few, scripts.Cost(0, rows=1000, rounds=12)))
+        self.assertIn("status 3", scripts.judge("ps", few, scripts.Cost(3, notes="stopped")))
+
+    def test_every_script_says_what_it_answers(self):
+        """Its first comment is the table's second column."""
+        for script in scripts.EXAMPLES.glob("*.nq"):
+            self.assertTrue(scripts.about(script), script)
 
 
 if __name__ == "__main__":

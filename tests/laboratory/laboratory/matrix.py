@@ -7,13 +7,15 @@ import shutil
 import tempfile
 import time
 
-from . import boot, compare, costs, kernels, language, origins, pahole, tamper, target
+from . import boot, compare, compared, costs, kernels, language, origins, pahole, scripts, tamper, target
 from .places import Trouble, cache, say
 
 MANY = 1000
 # What the guest needs for describing that many processes: nothing gives memory back while it tells the truth.
 ROOMY = "512M"
 QUICK = ("6.1", "6.12")
+# The kernel of which there is a guest with MANY: scripts are measured on its first guest and on that one.
+SCRIPTED = "6.1"
 
 
 @dataclasses.dataclass
@@ -70,6 +72,8 @@ class Score:
 
     def __init__(self):
         self.lines = []
+        self.tally = compared.Tally()
+        self.scripts = {}  # what scripts cost on a small guest of a version
 
     def count(self, outcome):
         """How many checks passed (True), failed (False) or could not be made (None)."""
@@ -103,6 +107,8 @@ def run(quick, programs, only=()):
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     score.show()
+    if not quick:
+        score.tally.write()
     return score.count(True) > 0 and score.count(False) == 0
 
 
@@ -137,6 +143,7 @@ def try_guest(guest, folder, programs, score):
             say(f"error: {trouble}")
             continue
         differing = compare.show(f"{guest.title()}, {name}", results)
+        score.tally.add(guest.version, json.loads((folder / "meta.json").read_text())["release"], results)
         rows = sum(result.rows for result in results)
         detail = f"{rows} rows, {differing} differing, {time.monotonic() - started:.1f} s"
         score.add(guest.title(), name, differing == 0, detail)
@@ -146,6 +153,8 @@ def try_guest(guest, folder, programs, score):
         check_tampering(guest, folder, programs, score)
     if guest.tasks:
         check_cost(guest, folder, programs, score)
+    if guest.version == SCRIPTED:
+        check_scripts(guest, folder, programs, score)
 
 
 def check_origins(guest, folder, programs, score):
@@ -167,6 +176,7 @@ def check_language(guest, folder, programs, score):
         say(f"error: {trouble}")
         return
     differing = language.show(f"{guest.title()}, language", result)
+    score.tally.add_language(guest.version, result.compared, differing)
     score.add(guest.title(), "language", differing == 0 and result.compared >= 80, result.line())
 
 
@@ -184,6 +194,25 @@ def check_cost(guest, folder, programs, score):
     """The cost of queries over UDP: dependent rounds, and reads beside the fewest possible."""
     for good, detail in costs.check(folder, guest.version, programs):
         score.add(guest.title(), "cost", good, detail)
+
+
+def check_scripts(guest, folder, programs, score):
+    """The rounds of every shipped script beside those that it took on the first guest of this kernel, which is small."""
+    small = score.scripts.get(guest.version)
+    if small is not None and not guest.tasks:
+        return
+    try:
+        costs = scripts.on_guest(folder, programs, small)
+    except Trouble as trouble:
+        score.add(guest.title(), "scripts", False, str(trouble).splitlines()[0])
+        return
+    if small is None:
+        score.scripts[guest.version] = costs
+        return
+    failed = [f"{name}: {why}" for name, cost in costs.items() if (why := scripts.judge(name, small[name], cost))]
+    for line in failed:
+        say(line)
+    score.add(guest.title(), "scripts", not failed, f"{len(costs)} scripts, rounds of {len(failed)} grow or fail")
 
 
 def check_refusal(folder, programs, score):
