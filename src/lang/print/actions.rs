@@ -3,8 +3,8 @@
 use super::query::quoted;
 use super::statement::{owner, space};
 use crate::lang::ast::{
-    Chosen, DefineCheck, Disassemble, Dump, Dumped, Expression, Pattern, Query, Quoted, Save,
-    Search, SearchPlace, Stretch, Watch,
+    Chosen, DefineCheck, Disassemble, Dump, Dumped, Expression, ExpressionKind, Pattern, Query,
+    Quoted, Save, Search, SearchPlace, Stretch, Watch,
 };
 
 pub(super) fn dump(dump: &Dump) -> String {
@@ -61,7 +61,11 @@ pub(super) fn search(search: &Search) -> String {
     let place = match &search.place {
         SearchPlace::Kernel => "kernel".to_owned(),
         SearchPlace::Physical => "phys".to_owned(),
-        SearchPlace::Task(task) => format!("({task})"),
+        // A type's name in parentheses would be a cast.
+        SearchPlace::Task(task) => match &task.kind {
+            ExpressionKind::Name(name) if !["kernel", "phys"].contains(&&**name) => name.clone(),
+            _ => format!("({task})"),
+        },
         SearchPlace::Stretch(written) => stretch(written),
     };
     format!(
