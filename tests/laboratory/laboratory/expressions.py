@@ -113,7 +113,7 @@ VALUES = [
     (f"{FLAGS} ^ 0xffff", lambda m: number(m.init.flags) ^ 0xffff),
     (f"{FLAGS} << 3", lambda m: number(m.init.flags) << 3),
     (f"{FLAGS} >> 2", lambda m: number(m.init.flags) >> 2),
-    (f"~{FLAGS}", lambda m: ~number(m.init.flags) & 0xffffffffffffffff),
+    (f"~{FLAGS}", lambda m: number(~m.init.flags)),
     ("init_task.prio - init_task.static_prio * 2 + 3 << 1", lambda m: number(m.init.prio) - number(m.init.static_prio) * 2 + 3 << 1),
     ("init_task.prio / 0 is null", lambda m: True),
     ("0x7fffffffffffffff + 0x7fffffffffffffff + 2 is null", lambda m: True),
