@@ -1,6 +1,7 @@
 //! The walk library that ships inside the program.
 
 use crate::profile::{Library, LibraryError};
+use crate::report::nearest;
 
 /// The shipped files by their names in the repository, as the JSON that `build.rs` makes of each.
 macro_rules! shipped {
@@ -49,6 +50,14 @@ pub(super) fn shipped_file(name: &str) -> Option<&'static str> {
     let path = format!("profiles/linux/{name}.yaml");
     let found = FILES.iter().find(|(file, _)| *file == path);
     found.map(|(file, _)| *file)
+}
+
+/// The name of the shipped file that is nearest to this one, if one is near.
+pub(super) fn near_shipped(name: &str) -> Option<&'static str> {
+    let names = FILES.iter().map(|(file, _)| *file);
+    let names =
+        names.filter_map(|file| file.strip_prefix("profiles/linux/")?.strip_suffix(".yaml"));
+    nearest(name, names)
 }
 
 /// Whether a definition's file is a shipped one.

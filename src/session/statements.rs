@@ -18,6 +18,7 @@ use crate::value::ValueType;
 
 use super::Session;
 use super::execute::{set_in, text_at};
+use super::library::near_shipped;
 use super::save::check_format;
 use super::search::check_pattern;
 use super::watch::check_interval;
@@ -277,8 +278,12 @@ impl Session {
         }
         let path = beside(&source.name, &file.text);
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            at(Report::error(format!("{} cannot be read", path.display()))
-                .with_note(error.to_string()))
+            let report = Report::error(format!("{} cannot be read", path.display()));
+            let report = report.with_note(error.to_string());
+            at(match near_shipped(&file.text) {
+                Some(near) => report.with_hint(format!("did you mean `{near}`, which ships?")),
+                None => report,
+            })
         })?;
         let used = Arc::new(SourceText {
             name: path.display().to_string(),
