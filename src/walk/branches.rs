@@ -1,16 +1,14 @@
 //! Trees by pointers: an element points to its first child and to its next sibling (`include/linux/ioport.h`).
 
-use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::rc::Rc;
-
-use rustc_hash::FxHashSet;
 
 use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader};
 
-use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer};
+use super::visits::Visits;
+use super::{Element, End, Problem, Sink};
 
 /// A tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +25,7 @@ pub struct Branches {
 struct Shared {
     tree: Branches,
     space: AddressSpace,
-    seen: RefCell<FxHashSet<VirtAddr>>,
-    problem: RefCell<Option<Problem>>,
-    /// Nobody wants more elements.
-    ended: Cell<bool>,
+    visits: Visits,
     tell: Box<dyn Fn(VirtAddr)>,
 }
 
@@ -66,9 +61,7 @@ impl Branches {
         let shared = Rc::new(Shared {
             tree: *self,
             space: space.clone(),
-            seen: RefCell::default(),
-            problem: RefCell::new(None),
-            ended: Cell::new(false),
+            visits: Visits::default(),
             tell: Box::new(tell),
         });
         let mut stack: Vec<(u32, VirtAddr, Option<JoinHandle<Run>>)> = Vec::new();
@@ -94,16 +87,12 @@ impl Branches {
                 ..Element::new(address, index)
             };
             if let ControlFlow::Break(()) = sink(element).await {
-                shared.ended.set(true);
-                return End::Enough;
+                return shared.visits.enough();
             }
             index += 1;
             next = children;
         }
-        match shared.problem.borrow_mut().take() {
-            Some(problem) => End::Stopped(problem),
-            None => End::Complete,
-        }
+        shared.visits.end()
     }
 }
 
@@ -112,7 +101,7 @@ fn spawn_run(reader: &Reader, shared: &Rc<Shared>, first: VirtAddr, depth: u32) 
     reader.spawn(move |reader| async move {
         let mut elements = Vec::new();
         if let Err(problem) = read_run(&reader, &shared, first, depth, &mut elements).await {
-            shared.problem.borrow_mut().get_or_insert(problem);
+            shared.visits.fail(problem);
         }
         Run { depth, elements }
     })
@@ -129,20 +118,8 @@ async fn read_run(
     let tree = shared.tree;
     let mut from = first;
     let mut at = first;
-    while at.get() != 0 && !shared.ended.get() {
-        if !is_kernel_pointer(at) {
-            return Err(Problem::WildPointer {
-                at: from,
-                pointer: at,
-            });
-        }
-        if !shared.seen.borrow_mut().insert(at) {
-            return Err(Problem::Cycle(at));
-        }
-        let count = shared.seen.borrow().len();
-        if count > MOST_ELEMENTS {
-            return Err(Problem::TooMany(count));
-        }
+    while at.get() != 0 && !shared.visits.has_enough() {
+        shared.visits.enter(from, at)?;
         (shared.tell)(at);
         let child_at = VirtAddr::new(at.get().wrapping_add(tree.child));
         let sibling_at = VirtAddr::new(at.get().wrapping_add(tree.sibling));

@@ -1,16 +1,15 @@
 //! Maple trees (`include/linux/maple_tree.h`, Linux 6.1 and later): ranges of indices that map to pointers.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
-
-use rustc_hash::FxHashSet;
 
 use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader};
 
 use super::pace::{Pace, start_ahead};
+use super::visits::Visits;
 use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer, little_endian};
 
 /// Where one kind of node keeps its pivots and slots.
@@ -71,12 +70,9 @@ fn is_node(entry: u64) -> bool {
 struct Shared {
     layout: MapleLayout,
     space: AddressSpace,
-    seen: RefCell<FxHashSet<VirtAddr>>,
-    problem: RefCell<Option<Problem>>,
+    visits: Visits,
     /// Entries of all nodes so far.
     entries: Cell<usize>,
-    /// Nobody wants more elements.
-    ended: Cell<bool>,
     pace: Pace,
 }
 
@@ -143,10 +139,8 @@ impl Maple {
         let shared = Rc::new(Shared {
             layout: self.layout,
             space: space.clone(),
-            seen: RefCell::default(),
-            problem: RefCell::default(),
+            visits: Visits::default(),
             entries: Cell::default(),
-            ended: Cell::default(),
             pace,
         });
         let mut stack = Vec::new();
@@ -173,16 +167,12 @@ impl Maple {
                 }
                 Slot::Element(element) => {
                     if let ControlFlow::Break(()) = sink(element).await {
-                        shared.ended.set(true);
-                        return End::Enough;
+                        return shared.visits.enough();
                     }
                 }
             }
         }
-        match shared.problem.borrow_mut().take() {
-            Some(problem) => End::Stopped(problem),
-            None => End::Complete,
-        }
+        shared.visits.end()
     }
 }
 
@@ -192,7 +182,7 @@ fn spawn_node(reader: &Reader, shared: &Rc<Shared>, branch: Branch) -> JoinHandl
         match read_node(&reader, &shared, branch).await {
             Ok(slots) => slots,
             Err(problem) => {
-                shared.problem.borrow_mut().get_or_insert(problem);
+                shared.visits.fail(problem);
                 Vec::new()
             }
         }
@@ -228,10 +218,10 @@ async fn read_node(
             what: "deeper than a maple tree can be",
         });
     }
-    if shared.ended.get() {
+    if shared.visits.has_enough() {
         return Ok(Vec::new());
     }
-    if !shared.seen.borrow_mut().insert(at) {
+    if !shared.visits.is_first(at) {
         return Err(Problem::Cycle(at));
     }
     let mut bytes = vec![0; shared.layout.node_size.min(4096) as usize];

@@ -20,6 +20,7 @@ mod slab;
 mod tests;
 mod tree;
 mod trie;
+mod visits;
 mod xarray;
 
 use std::cell::RefCell;

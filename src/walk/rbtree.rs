@@ -1,16 +1,13 @@
 //! Red-black trees with the node inside the element (`include/linux/rbtree_types.h`, `lib/rbtree.c`).
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-
-use rustc_hash::FxHashSet;
 
 use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader, Unreadable};
 
-use super::list::check;
 use super::pace::{Pace, levels_ahead};
+use super::visits::Visits;
 use super::{Element, End, Problem, Sink};
 
 /// Where the kernel keeps what in a `struct rb_node`, taken from its types.
@@ -45,18 +42,9 @@ const COLOR: u64 = 3;
 struct Shared {
     tree: Rbtree,
     space: AddressSpace,
-    seen: RefCell<FxHashSet<VirtAddr>>,
-    problem: RefCell<Option<Problem>>,
-    /// Nobody wants more elements.
-    ended: Cell<bool>,
+    visits: Visits,
     pace: Pace,
     tell: Box<dyn Fn(VirtAddr)>,
-}
-
-impl Shared {
-    fn stopped(&self, problem: Problem) {
-        self.problem.borrow_mut().get_or_insert(problem);
-    }
 }
 
 /// An element with what comes before and behind it, to come.
@@ -133,9 +121,7 @@ impl Rbtree {
         let shared = Rc::new(Shared {
             tree: *self,
             space: space.clone(),
-            seen: RefCell::default(),
-            problem: RefCell::default(),
-            ended: Cell::default(),
+            visits: Visits::default(),
             pace,
             tell: Box::new(tell),
         });
@@ -163,17 +149,13 @@ impl Rbtree {
                 }
                 Step::Element(element) => {
                     if sink(Element { index, ..element }).await.is_break() {
-                        shared.ended.set(true);
-                        return End::Enough;
+                        return shared.visits.enough();
                     }
                     index += 1;
                 }
             }
         }
-        match shared.problem.borrow_mut().take() {
-            Some(problem) => End::Stopped(problem),
-            None => End::Complete,
-        }
+        shared.visits.end()
     }
 }
 
@@ -186,18 +168,18 @@ fn spawn_node(reader: &Reader, shared: &Rc<Shared>, child: Child) -> Option<Join
         depth,
         ahead,
     } = child;
-    if node.get() == 0 || shared.ended.get() {
+    if node.get() == 0 || shared.visits.has_enough() {
         return None;
     }
     if depth >= MOST_LEVELS {
-        shared.stopped(Problem::BadNode {
+        shared.visits.fail(Problem::BadNode {
             at: node,
             what: "it is deeper than any red-black tree",
         });
         return None;
     }
-    if let Err(problem) = check(at, node, &mut shared.seen.borrow_mut()) {
-        shared.stopped(problem);
+    if let Err(problem) = shared.visits.enter(at, node) {
+        shared.visits.fail(problem);
         return None;
     }
     let address = VirtAddr::new(node.get().wrapping_sub(shared.tree.link));
@@ -229,7 +211,7 @@ fn spawn_node(reader: &Reader, shared: &Rc<Shared>, child: Child) -> Option<Join
                 })
             }
             Err(unreadable) => {
-                shared.stopped(unreadable.into());
+                shared.visits.fail(unreadable.into());
                 [None, None]
             }
         };

@@ -1,16 +1,14 @@
 //! Resizable hash tables (`include/linux/rhashtable.h`, `lib/rhashtable.c`): a table of buckets, each the head of a chain that ends
 //! with an odd value; while a table is being resized, elements are in it or in the one that it grows into.
 
-use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
-
-use rustc_hash::FxHashSet;
 
 use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader};
 
+use super::visits::Visits;
 use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer, little_endian};
 
 /// Where the kernel keeps what, taken from its types.
@@ -49,27 +47,8 @@ const MOST_TABLES: usize = 8;
 struct Shared {
     space: AddressSpace,
     link: u64,
-    seen: RefCell<FxHashSet<VirtAddr>>,
-    problem: RefCell<Option<Problem>>,
+    visits: Visits,
     tell: Box<dyn Fn(VirtAddr)>,
-}
-
-impl Shared {
-    /// Takes a link that a chain goes on with.
-    fn take(&self, at: VirtAddr, link: u64) -> Result<(), Problem> {
-        let pointer = VirtAddr::new(link);
-        if !is_kernel_pointer(pointer) {
-            return Err(Problem::WildPointer { at, pointer });
-        }
-        let mut seen = self.seen.borrow_mut();
-        if seen.len() >= MOST_ELEMENTS {
-            return Err(Problem::TooMany(seen.len()));
-        }
-        if !seen.insert(pointer) {
-            return Err(Problem::Cycle(pointer));
-        }
-        Ok(())
-    }
 }
 
 impl Rhashtable {
@@ -85,12 +64,11 @@ impl Rhashtable {
         let shared = Rc::new(Shared {
             space: space.clone(),
             link: self.link,
-            seen: RefCell::default(),
-            problem: RefCell::default(),
+            visits: Visits::default(),
             tell: Box::new(tell),
         });
         let mut chains = Vec::new();
-        let mut problem = self.tables(reader, &shared, &mut chains).await.err();
+        let problem = self.tables(reader, &shared, &mut chains).await.err();
         let mut index = 0;
         for chain in chains {
             for address in chain.join(reader).await {
@@ -100,8 +78,7 @@ impl Rhashtable {
                 index += 1;
             }
         }
-        problem = problem.or(shared.problem.take());
-        problem.map_or(End::Complete, End::Stopped)
+        problem.map_or_else(|| shared.visits.end(), End::Stopped)
     }
 
     /// Starts the chains of the table and of those that it is being resized into.
@@ -182,7 +159,7 @@ fn start_chain(
     Some(reader.spawn(move |reader| async move {
         let mut elements = Vec::new();
         if let Err(problem) = chain(&reader, &shared, at, first, &mut elements).await {
-            shared.problem.borrow_mut().get_or_insert(problem);
+            shared.visits.fail(problem);
         }
         elements
     }))
@@ -197,7 +174,7 @@ async fn chain(
 ) -> Result<(), Problem> {
     let mut link = first;
     while link & 1 == 0 && link != 0 {
-        shared.take(at, link)?;
+        shared.visits.enter(at, VirtAddr::new(link))?;
         at = VirtAddr::new(link);
         let element = VirtAddr::new(link.wrapping_sub(shared.link));
         (shared.tell)(element);

@@ -1,17 +1,15 @@
 //! Trees by lists of children: an element's children hang on a list in it, each linked by a member of its own.
 
-use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use rustc_hash::FxHashSet;
-
 use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader};
 
+use super::visits::Visits;
 use super::{Element, End, List, MOST_ELEMENTS, Problem, Sink};
 
 /// A future that gives the objects whose children count as an element's own (a process's threads), the element included.
@@ -43,10 +41,7 @@ impl std::fmt::Debug for Tree {
 struct Shared {
     tree: Tree,
     space: AddressSpace,
-    seen: RefCell<FxHashSet<VirtAddr>>,
-    problem: RefCell<Option<Problem>>,
-    /// Nobody wants more elements.
-    ended: Cell<bool>,
+    visits: Visits,
     tell: Box<dyn Fn(VirtAddr)>,
 }
 
@@ -82,11 +77,10 @@ impl Tree {
         let shared = Rc::new(Shared {
             tree: self.clone(),
             space: space.clone(),
-            seen: RefCell::new(FxHashSet::from_iter([self.root])),
-            problem: RefCell::new(None),
-            ended: Cell::new(false),
+            visits: Visits::default(),
             tell: Box::new(tell),
         });
+        shared.visits.is_first(self.root);
         let mut stack = vec![spawn_subtree(reader, &shared, self.root, 0)];
         let mut index = 0;
         while let Some(handle) = stack.pop() {
@@ -98,15 +92,11 @@ impl Tree {
             })
             .await
             {
-                shared.ended.set(true);
-                return End::Enough;
+                return shared.visits.enough();
             }
             index += 1;
         }
-        match shared.problem.borrow_mut().take() {
-            Some(problem) => End::Stopped(problem),
-            None => End::Complete,
-        }
+        shared.visits.end()
     }
 }
 
@@ -158,18 +148,18 @@ fn spawn_children(
         let mut subtrees = Vec::new();
         let end = list
             .walk(&reader, &shared.space, &mut async |child: Element| {
-                if shared.ended.get() {
+                if shared.visits.has_enough() {
                     return ControlFlow::Break(());
                 }
-                let known = !shared.seen.borrow_mut().insert(child.address);
-                let count = shared.seen.borrow().len();
+                let known = !shared.visits.is_first(child.address);
+                let count = shared.visits.count();
                 if known || count > MOST_ELEMENTS {
                     let problem = if known {
                         Problem::Cycle(child.address)
                     } else {
                         Problem::TooMany(count)
                     };
-                    shared.problem.borrow_mut().get_or_insert(problem);
+                    shared.visits.fail(problem);
                     return ControlFlow::Break(());
                 }
                 subtrees.push(spawn_subtree(&reader, &shared, child.address, depth));
@@ -177,7 +167,7 @@ fn spawn_children(
             })
             .await;
         if let End::Stopped(problem) = end {
-            shared.problem.borrow_mut().get_or_insert(problem);
+            shared.visits.fail(problem);
         }
         subtrees
     })

@@ -1,16 +1,14 @@
 //! Tries: a node holds a power of two of pointers to nodes, itself (`net/ipv4/fib_trie.c`).
 
-use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::rc::Rc;
-
-use rustc_hash::FxHashSet;
 
 use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader};
 
-use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer, little_endian};
+use super::visits::Visits;
+use super::{Element, End, Problem, Sink, little_endian};
 
 /// A trie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +28,7 @@ const MOST_BITS: u8 = 19;
 struct Shared {
     trie: Trie,
     space: AddressSpace,
-    seen: RefCell<FxHashSet<VirtAddr>>,
-    problem: RefCell<Option<Problem>>,
-    /// Nobody wants more nodes.
-    ended: Cell<bool>,
+    visits: Visits,
     tell: Box<dyn Fn(VirtAddr)>,
 }
 
@@ -68,9 +63,7 @@ impl Trie {
         let shared = Rc::new(Shared {
             trie: *self,
             space: space.clone(),
-            seen: RefCell::default(),
-            problem: RefCell::new(None),
-            ended: Cell::new(false),
+            visits: Visits::default(),
             tell: Box::new(tell),
         });
         let mut stack = Vec::new();
@@ -85,18 +78,14 @@ impl Trie {
                 ..Element::new(address, index)
             };
             if let ControlFlow::Break(()) = sink(element).await {
-                shared.ended.set(true);
-                return End::Enough;
+                return shared.visits.enough();
             }
             index += 1;
             let mut children = children.join(reader).await;
             let below = std::mem::take(&mut children.0);
             stack.extend(below.into_iter().rev().map(|child| (depth + 1, child)));
         }
-        match shared.problem.borrow_mut().take() {
-            Some(problem) => End::Stopped(problem),
-            None => End::Complete,
-        }
+        shared.visits.end()
     }
 }
 
@@ -108,25 +97,13 @@ impl Shared {
         from: VirtAddr,
         node: VirtAddr,
     ) -> Result<(VirtAddr, JoinHandle<Children>), Problem> {
-        if !is_kernel_pointer(node) {
-            return Err(Problem::WildPointer {
-                at: from,
-                pointer: node,
-            });
-        }
-        if !self.seen.borrow_mut().insert(node) {
-            return Err(Problem::Cycle(node));
-        }
-        let count = self.seen.borrow().len();
-        if count > MOST_ELEMENTS {
-            return Err(Problem::TooMany(count));
-        }
+        self.visits.enter(from, node)?;
         (self.tell)(node);
         let shared = Rc::clone(self);
         let children = reader.spawn(move |reader| async move {
             let mut children = Vec::new();
             if let Err(problem) = shared.read(&reader, node, &mut children).await {
-                shared.problem.borrow_mut().get_or_insert(problem);
+                shared.visits.fail(problem);
             }
             Children(children)
         });
@@ -140,7 +117,7 @@ impl Shared {
         node: VirtAddr,
         children: &mut Vec<(VirtAddr, JoinHandle<Children>)>,
     ) -> Result<(), Problem> {
-        if self.ended.get() {
+        if self.visits.has_enough() {
             return Ok(());
         }
         let mut bits = [0];

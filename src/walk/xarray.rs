@@ -1,16 +1,15 @@
 //! XArrays, and the radix trees and IDRs that are xarrays since Linux 4.20 (`include/linux/xarray.h`).
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
-
-use rustc_hash::FxHashSet;
 
 use crate::addr::VirtAddr;
 use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader};
 
 use super::pace::{Pace, start_ahead};
+use super::visits::Visits;
 use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer, little_endian};
 
 /// Where the kernel keeps what, taken from its types.
@@ -62,12 +61,9 @@ fn decode(entry: u64) -> Entry {
 struct Shared {
     layout: XarrayLayout,
     space: AddressSpace,
-    seen: RefCell<FxHashSet<VirtAddr>>,
-    problem: RefCell<Option<Problem>>,
+    visits: Visits,
     /// Entries of all nodes so far.
     entries: Cell<usize>,
-    /// Nobody wants more elements.
-    ended: Cell<bool>,
     pace: Pace,
 }
 
@@ -132,10 +128,8 @@ impl Xarray {
         let shared = Rc::new(Shared {
             layout: self.layout,
             space: space.clone(),
-            seen: RefCell::default(),
-            problem: RefCell::default(),
+            visits: Visits::default(),
             entries: Cell::default(),
-            ended: Cell::default(),
             pace,
         });
         let mut stack = match decode(entry) {
@@ -160,16 +154,12 @@ impl Xarray {
                 }
                 Slot::Element(element) => {
                     if let ControlFlow::Break(()) = sink(element).await {
-                        shared.ended.set(true);
-                        return End::Enough;
+                        return shared.visits.enough();
                     }
                 }
             }
         }
-        match shared.problem.borrow_mut().take() {
-            Some(problem) => End::Stopped(problem),
-            None => End::Complete,
-        }
+        shared.visits.end()
     }
 }
 
@@ -179,7 +169,7 @@ fn spawn_node(reader: &Reader, shared: &Rc<Shared>, branch: Branch) -> JoinHandl
         match read_node(&reader, &shared, branch).await {
             Ok(slots) => slots,
             Err(problem) => {
-                shared.problem.borrow_mut().get_or_insert(problem);
+                shared.visits.fail(problem);
                 Vec::new()
             }
         }
@@ -199,10 +189,10 @@ async fn read_node(
             what: "not a kernel pointer",
         });
     }
-    if shared.ended.get() {
+    if shared.visits.has_enough() {
         return Ok(Vec::new());
     }
-    if !shared.seen.borrow_mut().insert(node) {
+    if !shared.visits.is_first(node) {
         return Err(Problem::Cycle(node));
     }
     let layout = shared.layout;
