@@ -136,9 +136,7 @@ impl Session {
         value: &Expression,
         definitions: &Definitions,
     ) -> Result<(), Vec<Report>> {
-        let kind = check_expression(&self.catalog, definitions, source, value)?
-            .tree
-            .kind;
+        let kind = self.checked_kind(source, value, definitions)?;
         let report = match &kind {
             ValueType::Text | ValueType::Bytes | ValueType::List(_) => {
                 wanted(source, value, "a number or an address", &kind)
@@ -162,9 +160,7 @@ impl Session {
         value: &Expression,
         definitions: &Definitions,
     ) -> Result<(), Vec<Report>> {
-        let kind = check_expression(&self.catalog, definitions, source, value)?
-            .tree
-            .kind;
+        let kind = self.checked_kind(source, value, definitions)?;
         if kind.is_numeric() {
             return Ok(());
         }
@@ -202,9 +198,7 @@ impl Session {
         value: &Expression,
         definitions: &Definitions,
     ) -> Result<(), Vec<Report>> {
-        let kind = check_expression(&self.catalog, definitions, source, value)?
-            .tree
-            .kind;
+        let kind = self.checked_kind(source, value, definitions)?;
         if self.is_one_of(&kind, &["task_struct"]) {
             return Ok(());
         }
@@ -213,21 +207,31 @@ impl Session {
         )])
     }
 
+    /// Refuses what has no page cache after `dump cache of`.
     fn check_file(
         &self,
         source: &Arc<SourceText>,
         value: &Expression,
         definitions: &Definitions,
     ) -> Result<(), Vec<Report>> {
-        let kind = check_expression(&self.catalog, definitions, source, value)?
-            .tree
-            .kind;
+        let kind = self.checked_kind(source, value, definitions)?;
         if self.is_one_of(&kind, &["file", "inode", "address_space"]) {
             return Ok(());
         }
         Err(vec![wanted(source, value, "a file or an inode", &kind).with_hint(
             "for example `task(1).mm.exe_file`; `walk tasks, files select pid, path, address` shows addresses, `(struct file *)0xffff888002ac8000` is the one there",
         )])
+    }
+
+    /// The type of an expression, once it has been checked.
+    fn checked_kind(
+        &self,
+        source: &Arc<SourceText>,
+        value: &Expression,
+        definitions: &Definitions,
+    ) -> Result<ValueType, Vec<Report>> {
+        let checked = check_expression(&self.catalog, definitions, source, value)?;
+        Ok(checked.tree.kind)
     }
 
     /// Whether a value is a struct of one of these names, or points to one; or will only be known when it is computed.
