@@ -311,7 +311,7 @@ impl Session {
         let (again, why) = self.look(name, &plan, words, total, output)?;
         let before = rows.rows.len();
         if why.is_none() {
-            rows.rows.retain(|row| again.rows.contains(row));
+            keep_those_in(&mut rows.rows, &again.rows);
         } else {
             gap = gap.or(why);
         }
@@ -431,6 +431,19 @@ impl Session {
     }
 }
 
+/// Keeps the rows that are among others, which mostly come in the same order: each is looked for behind the last that was found.
+fn keep_those_in(rows: &mut Vec<Row>, others: &[Row]) {
+    let mut next = 0;
+    rows.retain(|row| {
+        let (before, behind) = others.split_at(next);
+        let found = behind.iter().position(|other| other == row);
+        let found = found.map(|place| next + place);
+        let found = found.or_else(|| before.iter().position(|other| other == row));
+        next = found.map_or(next, |place| place + 1);
+        found.is_some()
+    });
+}
+
 /// What to say where no check is meant.
 fn no_such_check(
     place: Option<(&Arc<SourceText>, Span)>,
@@ -542,5 +555,40 @@ fn own_table(name: &str, rows: &Rows) -> Rows {
         schema: Schema::new(columns.map(|column| (column.name, column.kind))),
         rows: marked.collect(),
         incomplete: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(numbers: impl IntoIterator<Item = i128>) -> Vec<Row> {
+        let row = |number| Row {
+            cells: vec![Value::Integer(number)],
+        };
+        numbers.into_iter().map(row).collect()
+    }
+
+    #[test]
+    fn what_is_there_both_times_is_kept_in_whatever_order() {
+        for (first, again, kept) in [
+            (vec![1, 2, 3], vec![1, 2, 3], vec![1, 2, 3]),
+            (vec![1, 2, 3], vec![3, 1], vec![1, 3]),
+            (vec![1, 1, 2], vec![2, 1], vec![1, 1, 2]),
+            (vec![1], vec![], vec![]),
+        ] {
+            let mut found = rows(first);
+            keep_those_in(&mut found, &rows(again));
+            assert_eq!(found, rows(kept));
+        }
+    }
+
+    #[test]
+    fn many_rows_are_looked_for_again_in_no_time() {
+        let mut found = rows(0..200_000);
+        let start = std::time::Instant::now();
+        keep_those_in(&mut found, &rows(0..200_000));
+        assert_eq!(found.len(), 200_000);
+        assert!(start.elapsed() < std::time::Duration::from_secs(2));
     }
 }
