@@ -192,9 +192,7 @@ impl<O: Write, E: Write> Console<O, E> {
 
 impl<O: Write, E: Write> Output for Console<O, E> {
     fn rows(&mut self, rows: &Rows, settings: &Settings) {
-        // `set format` knows the same names.
-        let format = settings.format.as_ref().and_then(|name| name.parse().ok());
-        let format = format.unwrap_or(self.format);
+        let format = settings.format.unwrap_or(self.format);
         self.answer(|console| {
             console.begin(format)?;
             render::rows(rows, format, &(console.table)(), &mut console.answers)

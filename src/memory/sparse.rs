@@ -70,7 +70,7 @@ impl Page {
             .saturating_add(2)
             .min(self.stretches.len());
         let mut fresh = Vec::with_capacity(past.saturating_sub(first) + 2);
-        for (old, cell) in self.placed().take(past).skip(first) {
+        for (old, cell) in self.placed(first).take(past.saturating_sub(first)) {
             let inside = old.start.max(within.start)..old.end.min(within.end);
             if inside.is_empty() || !replaces(cell) {
                 extend(&mut fresh, old.end, cell);
@@ -103,10 +103,13 @@ impl Page {
         self.bytes.as_ref()?.get(within).map(Ok)
     }
 
-    /// Where each stretch is, and what is known of it.
-    fn placed(&self) -> impl Iterator<Item = (Range<usize>, Cell)> + '_ {
-        let mut start = 0;
-        self.stretches.iter().map(move |stretch| {
+    /// Where each stretch from the one of this number on is, and what is known of it.
+    fn placed(&self, first: usize) -> impl Iterator<Item = (Range<usize>, Cell)> + '_ {
+        let before = first
+            .checked_sub(1)
+            .and_then(|last| self.stretches.get(last));
+        let mut start = before.map_or(0, |stretch| stretch.end);
+        self.stretches.iter().skip(first).map(move |stretch| {
             let within = start..stretch.end;
             start = stretch.end;
             (within, stretch.cell)
@@ -218,7 +221,7 @@ impl SparseMemory {
     /// Runs within pages.
     fn pieces_of_pages(&self) -> impl Iterator<Item = (PhysAddr, Run)> + '_ {
         self.pages.iter().flat_map(|(number, page)| {
-            page.placed().filter_map(move |(within, cell)| {
+            page.placed(0).filter_map(move |(within, cell)| {
                 let start = PhysAddr::new(number * PAGE_SIZE + within.start as u64);
                 let run = match cell {
                     Cell::Unknown => return None,

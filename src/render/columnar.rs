@@ -120,9 +120,7 @@ fn array(values: &[Option<&Value>], kind: &ValueType) -> io::Result<ArrayRef> {
             Arc::new(numbers.collect::<Float64Array>())
         }
         Class::Text => {
-            let texts = values
-                .iter()
-                .map(|value| value.and_then(name_of).or_else(|| value.and_then(text_of)));
+            let texts = values.iter().map(|value| value.and_then(text_of));
             Arc::new(texts.collect::<StringArray>())
         }
         Class::Bytes => {
@@ -231,18 +229,12 @@ fn small(value: &Value) -> Option<i64> {
     i64::try_from(value.as_integer()?).ok()
 }
 
-/// An enumerator's name, or its number where it has none.
-fn name_of(value: &Value) -> Option<String> {
-    match value {
-        Value::Enumerator(_, Some(name)) => Some(name.to_string()),
-        Value::Enumerator(number, None) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
+/// Text, or an enumerator's name; its number where it has none.
 fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::Text(bytes) => Some(json::unicode(bytes).into_owned()),
+        Value::Enumerator(_, Some(name)) => Some(name.to_string()),
+        Value::Enumerator(number, None) => Some(number.to_string()),
         _ => None,
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use crate::render::Format;
 use crate::report::{Report, nearest};
 
 /// Limits and forms of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How rows are written; `None`: what the command line or the terminal asks for.
-    pub format: Option<String>,
+    pub format: Option<Format>,
     /// Most reads of a query.
     pub max_reads: u64,
     /// Most rows that are shown of a query.
@@ -46,21 +47,11 @@ const NAMES: [(&str, &str); 5] = [
     ),
 ];
 
-/// Forms of rows.
-const FORMATS: [&str; 6] = ["table", "json", "ndjson", "csv", "arrow", "parquet"];
-
 impl Settings {
     /// Changes a setting; the text is what stands in the statement.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Report> {
         match name {
-            "format" if FORMATS.contains(&value) => self.format = Some(value.to_owned()),
-            "format" => {
-                return Err(bad_value(
-                    name,
-                    value,
-                    &format!("one of {}", FORMATS.join(", ")),
-                ));
-            }
+            "format" => self.format = Some(format(name, value)?),
             "max_reads" => self.max_reads = number(name, value)?.max(1),
             "max_rows" => self.max_rows = Some(number(name, value)?).filter(|rows| *rows > 0),
             "predictors" => self.predictors = switch(name, value)?,
@@ -80,9 +71,10 @@ impl Settings {
     /// Every setting with its value and what it is for.
     pub fn list(&self) -> Vec<(&'static str, String, &'static str)> {
         let values = [
-            self.format
-                .clone()
-                .unwrap_or_else(|| "as the command line says".to_owned()),
+            self.format.map_or_else(
+                || "as the command line says".to_owned(),
+                |format| format.to_string(),
+            ),
             self.max_reads.to_string(),
             self.max_rows
                 .map_or_else(|| "all".to_owned(), |rows| rows.to_string()),
@@ -99,6 +91,14 @@ impl Settings {
 
 fn bad_value(name: &str, value: &str, wanted: &str) -> Report {
     Report::error(format!("`{name}` cannot be `{value}`")).with_hint(format!("it takes {wanted}"))
+}
+
+fn format(name: &str, value: &str) -> Result<Format, Report> {
+    let known = Format::names().find(|known| *known == value);
+    known.and_then(|known| known.parse().ok()).ok_or_else(|| {
+        let names: Vec<_> = Format::names().collect();
+        bad_value(name, value, &format!("one of {}", names.join(", ")))
+    })
 }
 
 fn number(name: &str, value: &str) -> Result<u64, Report> {
