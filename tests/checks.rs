@@ -2,8 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::cell::Cell;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use nettlp_q::addr::PhysRange;
+use nettlp_q::memory::{Completion, Limits, Notes, PhysicalMemory, ReadFailure, ReadRequest};
+use nettlp_q::profile::SearchPath;
+use nettlp_q::report::{Report, SourceText};
+use nettlp_q::row::Rows;
+use nettlp_q::session::{
+    self, BuiltInProfile, Session, SessionOptions, Settings, Statistics, Status, demo,
+};
 
 fn ask_in(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_nettlp-q"))
@@ -151,5 +163,109 @@ fn a_check_that_is_no_query_is_refused_with_its_place() {
     assert!(
         notes.contains("`odd` is not one query") && notes.contains("odd.yaml: checks.odd"),
         "{notes}"
+    );
+}
+
+/// The demo, whose adapter is unplugged after so many reads.
+#[derive(Debug)]
+struct Unplugged {
+    memory: Box<dyn PhysicalMemory>,
+    left: Rc<Cell<u64>>,
+    unanswered: Vec<u64>,
+}
+
+impl PhysicalMemory for Unplugged {
+    fn limits(&self) -> Limits {
+        self.memory.limits()
+    }
+
+    fn submit(&mut self, read: ReadRequest) {
+        match self.left.get().checked_sub(1) {
+            Some(left) => {
+                self.left.set(left);
+                self.memory.submit(read);
+            }
+            None => self.unanswered.push(read.id),
+        }
+    }
+
+    fn complete(&mut self, completion: &mut Completion<'_>) {
+        for id in self.unanswered.drain(..) {
+            completion(id, Err(ReadFailure::TimedOut));
+        }
+        self.memory.complete(completion);
+    }
+
+    fn ram(&self) -> Option<Vec<PhysRange>> {
+        self.memory.ram()
+    }
+
+    fn notes(&self) -> Notes {
+        self.memory.notes()
+    }
+}
+
+#[derive(Default)]
+struct Heard {
+    tables: Vec<Rows>,
+    reports: Vec<String>,
+}
+
+impl session::Output for Heard {
+    fn rows(&mut self, rows: &Rows, _: &Settings) {
+        self.tables.push(rows.clone());
+    }
+
+    fn text(&mut self, _: &str) {}
+
+    fn report(&mut self, report: &Report) {
+        self.reports.push(report.message.clone());
+    }
+
+    fn statistics(&mut self, _: &Statistics) {}
+}
+
+/// Runs a text where so many reads are answered: what was heard, how it ended, and how many answers were left over.
+fn run_with(answers: u64, text: &str) -> (Heard, Status, u64) {
+    let left = Rc::new(Cell::new(answers));
+    let mut session = Session::open(SessionOptions {
+        memory: Box::new(Unplugged {
+            memory: demo::memory().unwrap(),
+            left: Rc::clone(&left),
+            unanswered: Vec::new(),
+        }),
+        target: "the demo".to_owned(),
+        profiles: Vec::new(),
+        built_in_profile: Some(BuiltInProfile::load(demo::profile)),
+        variables: Vec::new(),
+        ram: None,
+        scan_budget: u64::MAX,
+        search_path: SearchPath::default(),
+    })
+    .unwrap();
+    let mut heard = Heard::default();
+    let source = Arc::new(SourceText {
+        name: "test".to_owned(),
+        text: text.to_owned(),
+    });
+    let status = session.run(&source, &mut heard);
+    (heard, status, left.get())
+}
+
+#[test]
+fn an_adapter_that_is_unplugged_takes_no_verdict_away_that_was_reached() {
+    let first = "def check a as walk modules where name = '' select name\n";
+    let plenty = 1_000_000;
+    let (_, status, left) = run_with(plenty, &format!("{first}check a"));
+    assert_eq!(status, Status::Complete);
+    let both = format!("{first}def check b as walk tasks where pid = -1 select pid\ncheck");
+    let (heard, status, _) = run_with(plenty - left, &both);
+    assert_eq!(status, Status::NoTarget, "{:?}", heard.tables);
+    assert!(heard.reports[0].contains("does not answer any more"));
+    let table = &heard.tables[0];
+    assert_eq!(table.rows.len(), 1);
+    assert_eq!(
+        table.rows[0].cells[1],
+        nettlp_q::value::Value::text("clean")
     );
 }

@@ -28,6 +28,7 @@ mod stretch;
 mod tests_composed;
 #[cfg(test)]
 mod tests_containers;
+mod verdict;
 mod watch;
 
 use std::collections::BTreeMap;
