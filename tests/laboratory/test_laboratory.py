@@ -9,7 +9,7 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from laboratory import bench, boot, compare, compared, figure, kernels, machine, scripts, tamper, truth  # noqa: E402
+from laboratory import bench, boot, compare, compared, figure, kernel_entities, kernels, machine, scripts, tamper, truth  # noqa: E402
 from laboratory.target import Answer  # noqa: E402
 
 STAT = b"7 () R 1 2 3) S 1 7 7 0 -1 4194304 50 0 0 0 0 0 0 0 20 0 3 0 120 0 0\n"
@@ -121,6 +121,22 @@ class CompareTest(unittest.TestCase):
         rows[2]["state"] = "R"
         result = self.result(rows)
         self.assertEqual((result.differing, result.woken), (0, 1))
+
+
+class LoadTest(unittest.TestCase):
+    """Load averages that the kernel computes every five seconds, between the truth and the end of the guest too."""
+
+    def later(self, told, found):
+        names = ("load1", "load5", "load15")
+        return kernel_entities.load_later({**dict(zip(names, told)), "processes": 60}, dict(zip(names, found)))
+
+    def test_one_more_computation_is_no_difference(self):
+        self.assertEqual(self.later(("0.08", "0.02", "0.01"), ("0.39", "0.08", "0.03")), ("load1", "load5", "load15"))
+        self.assertEqual(self.later(("0.50", "0.20", "0.05"), ("0.46", "0.20", "0.05")), ("load1", "load5", "load15"))
+
+    def test_what_no_number_of_tasks_explains_is_one(self):
+        self.assertEqual(self.later(("0.08", "0.02", "0.01"), ("0.39", "0.02", "0.01")), ())
+        self.assertEqual(self.later(("0.08", "0.02", "0.01"), ("0.35", "0.08", "0.03")), ())
 
 
 class NameTest(unittest.TestCase):

@@ -227,6 +227,8 @@ def compare_rows(entity, truth, answer):
             result.differs(f"{entity.name} {key}: in /proc, not in memory: {row}")
             continue
         wrong = [column for column in entity.columns if entity.differs(column, row[column], other.get(column))]
+        later = entity.later(row, other) if wrong and entity.later else ()
+        wrong = [column for column in wrong if column not in later]
         woken = [column for column in wrong if is_woken(column, row[column], other.get(column), key, truth)]
         result.woken += len(woken)
         shown = [f"{column}: /proc {row[column]!r}, memory {other.get(column)!r}" for column in wrong if column not in woken]

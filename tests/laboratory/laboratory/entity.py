@@ -17,6 +17,8 @@ class Entity:
     ordered: bool = False
     # Columns that go on counting after the truth was told: how far below and above it a number may be.
     near: dict = dataclasses.field(default_factory=dict)
+    # Gives the columns that the kernel may have changed together after the truth was told, of the truth's row and the row that was found.
+    later: object = None
 
     def words(self, truth):
         """What nettlp-q is asked with; a query may depend on what the truth was told of."""
