@@ -339,6 +339,12 @@ class ScriptsTest(unittest.TestCase):
         self.assertIn("from 5 to 12", scripts.judge("ps", few, scripts.Cost(0, rows=1000, rounds=12)))
         self.assertIn("status 3", scripts.judge("ps", few, scripts.Cost(3, notes="stopped")))
 
+    def test_a_cost_is_that_of_all_statements_and_its_rounds_the_longest_ones(self):
+        """Lines that are no statistics are remarks."""
+        notes = 'note: x\n{"rows":2,"reads":9,"rounds":4}\n{"rows":1,"reads":5,"rounds":7}\n{not JSON\n'
+        cost = scripts.cost_of(Answer(0, [], {}, notes))
+        self.assertEqual((cost.rows, cost.reads, cost.rounds), (3, 14, 7))
+
     def test_every_script_says_what_it_answers(self):
         """Its first comment is the table's second column."""
         for script in scripts.EXAMPLES.glob("*.nq"):
