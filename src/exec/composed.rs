@@ -14,8 +14,9 @@ use crate::lang::typed::{CheckedSource, CheckedTraversal};
 use crate::walk::Element;
 use crate::wave::{JoinHandle, Reader};
 
+use super::ahead::{Ahead, prefetch};
 use super::context::{Bound, Context, Environment};
-use super::source::{Ahead, boxed_container, boxed_traverse, prefetch};
+use super::source::{boxed_container, boxed_traverse};
 
 /// Containers that are walked at the same time: more than a transport has in flight. What the outer elements hold of the others is
 /// read ahead all the same.

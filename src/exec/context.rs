@@ -13,6 +13,7 @@ use crate::walk::Element;
 
 use super::Target;
 use super::looping::{LoopKey, LoopState};
+use super::trial::Sample;
 
 /// One query's execution.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Context {
     sizes: RefCell<FxHashMap<*const Typed, Option<u64>>>,
     /// Rows that are being computed: those with sources inside, those without.
     pub(super) live_rows: [Cell<usize>; 2],
+    /// Of a trial: which rows are computed.
+    pub(super) sample: Option<Sample>,
 }
 
 impl Context {
@@ -38,6 +41,15 @@ impl Context {
             loops: RefCell::default(),
             sizes: RefCell::default(),
             live_rows: Default::default(),
+            sample: None,
+        }
+    }
+
+    /// That of a trial.
+    pub(super) fn sampling(target: Target, sample: Sample) -> Self {
+        Self {
+            sample: Some(sample),
+            ..Self::new(target)
         }
     }
 
@@ -141,6 +153,11 @@ impl Environment {
             locals: Rc::from(locals),
             ..self.clone()
         }
+    }
+
+    /// Whether no source's name stands for anything.
+    pub(super) fn is_outermost(&self) -> bool {
+        self.sources.is_none()
     }
 
     /// What a source's name stands for.

@@ -3,6 +3,7 @@
 //! Every row, walk and column of a query advances at the same time; what each waits for is merged by `wave`. A failed read is a
 //! null with its reason; a walk that had to stop is named in the answer.
 
+mod ahead;
 mod arithmetic;
 mod attempt;
 mod builtin;
@@ -20,6 +21,7 @@ mod place;
 mod predict;
 mod query;
 mod source;
+mod trial;
 
 use std::rc::Rc;
 
@@ -32,6 +34,8 @@ use crate::value::Value;
 use crate::wave::{Budget, Cost, Engine, Stalled};
 
 use context::{Context, Environment};
+
+pub use trial::{Basis, Prediction, predict_cost};
 
 /// The kernel that is asked: where it is and what its types are.
 #[derive(Clone, Debug)]

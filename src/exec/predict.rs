@@ -9,9 +9,10 @@ use crate::plan::Window;
 use crate::walk::{Element, List};
 use crate::wave::{Expectation, Reader};
 
+use super::ahead::{Ahead, prefetch};
 use super::attempt;
 use super::context::{Bound, Context, Environment};
-use super::source::{Ahead, place, prefetch, traverse, walk_of};
+use super::source::{place, traverse, walk_of};
 
 /// Starts what reads a list from its other end. Nothing waits for it, and nothing but time depends on it.
 pub(super) fn predict_other_end(

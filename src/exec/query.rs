@@ -12,6 +12,7 @@ use crate::plan::Windows;
 use crate::value::{Reason, Value, compare};
 use crate::wave::{Borrowed, Reader};
 
+use super::ahead::Ahead;
 use super::attempt::{self, Attempt, Scope, settle};
 use super::collected::Collected;
 use super::composed::bind;
@@ -20,6 +21,7 @@ use super::evaluate::{Known, rest};
 use super::group;
 use super::predict::predict;
 use super::source;
+use super::trial::Thin;
 
 /// A query's rows: the cells of its columns.
 pub(super) fn run<'a>(
@@ -123,6 +125,8 @@ pub(super) struct WalkRun {
     pub(super) windows: Rc<Windows>,
     /// Rows after which no more are needed; `None`: all are.
     pub(super) enough: Option<usize>,
+    /// Of the outermost walk of a trial.
+    pub(super) thin: Option<Thin>,
 }
 
 impl WalkRun {
@@ -150,10 +154,13 @@ async fn walk_rows(
         .limit
         .filter(|_| query.streams())
         .map(|limit| limit.saturating_add(query.offset));
+    let windows = Rc::new(Windows::of(body));
+    let is_tried = context.sample.is_some() && environment.is_outermost() && enough.is_none();
     let run = Rc::new(WalkRun {
         context: Rc::clone(context),
         query: Rc::clone(query),
-        windows: Rc::new(Windows::of(body)),
+        thin: is_tried.then(|| Thin::of(body, &windows)).flatten(),
+        windows,
         enough: enough.map(|enough| usize::try_from(enough).unwrap_or(usize::MAX)),
     });
     predict_inner(&run, body, &environment, reader);
@@ -180,7 +187,7 @@ fn predict_inner(run: &Rc<WalkRun>, body: &WalkBody, environment: &Environment, 
     }
     let unconditional = body.filters.iter().take_while(|filters| filters.is_empty());
     for source in body.sources.iter().skip(1).take(unconditional.count()) {
-        let ahead = source::Ahead::new(&run.windows, source.id);
+        let ahead = Ahead::new(&run.windows, source.id);
         predict(&run.context, source, environment, reader, &ahead);
     }
 }

@@ -4,8 +4,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use crate::addr::VirtAddr;
-use crate::lang::typed::{CheckedSource, CheckedTraversal, SourceId, Typed};
-use crate::plan::{Window, Windows};
+use crate::lang::typed::{CheckedSource, CheckedTraversal, Typed};
 use crate::value::{Place, Reason, Value};
 use crate::walk::{
     Array, Bits, Branches, Chain, Element, End, Hlist, List, Maple, Pace, PerCpu, Rbtree,
@@ -13,6 +12,7 @@ use crate::walk::{
 };
 use crate::wave::{Borrowed, Reader};
 
+use super::ahead::{Ahead, prefetch, teller};
 use super::attempt::{self, Scope, settle};
 use super::composed;
 use super::condition::Judged;
@@ -38,7 +38,12 @@ pub(super) async fn walk(
         }
         return None;
     }
-    let mut ahead = Ahead::new(&run.windows, source.id);
+    let thin = run.thin.as_ref().filter(|_| number == 0);
+    let mut ahead = match thin {
+        Some(thin) => thin.ahead(),
+        None => Ahead::new(&run.windows, source.id),
+    };
+    let windows = run.windows.of_source(source.id);
     if run.enough.is_some() {
         ahead.pace = Pace::AsWanted;
     }
@@ -50,7 +55,10 @@ pub(super) async fn walk(
         }
     }
     let mut elements = async |element: Element| {
-        prefetch(&run.context, reader, element.address, &ahead.windows);
+        if thin.is_some_and(|thin| !thin.takes(&run.context, element.address)) {
+            return ControlFlow::Continue(());
+        }
+        prefetch(&run.context, reader, element.address, &windows);
         sink(Bound::Element(element)).await
     };
     traverse(
@@ -62,56 +70,6 @@ pub(super) async fn walk(
         &mut elements,
     )
     .await
-}
-
-/// What is asked for of elements as soon as they are known.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Ahead {
-    /// Of a walk's elements.
-    pub(super) windows: Rc<[Window]>,
-    /// Of those of all walks of the query, hidden ones included.
-    all: Rc<Windows>,
-    /// Whether all elements will be wanted.
-    pub(super) pace: Pace,
-}
-
-impl Ahead {
-    pub(super) fn new(all: &Rc<Windows>, source: SourceId) -> Self {
-        Self {
-            windows: Rc::from(all.of_source(source)),
-            all: Rc::clone(all),
-            pace: Pace::All,
-        }
-    }
-
-    /// The same for another walk's elements.
-    pub(super) fn of(&self, source: SourceId) -> Self {
-        Self {
-            pace: self.pace,
-            ..Self::new(&self.all, source)
-        }
-    }
-}
-
-/// Asks for the bytes of an element that the query uses.
-pub(super) fn prefetch(context: &Context, reader: &Reader, address: VirtAddr, windows: &[Window]) {
-    for window in windows {
-        reader.prefetch(
-            context.space(),
-            address.wrapping_offset(window.offset),
-            window.length,
-        );
-    }
-}
-
-/// What a tree tells of its elements before they are handed over.
-fn teller(
-    context: &Rc<Context>,
-    reader: &Reader,
-    windows: &Rc<[Window]>,
-) -> impl Fn(VirtAddr) + use<> {
-    let (context, reader, windows) = (Rc::clone(context), reader.clone(), Rc::clone(windows));
-    move |address| prefetch(&context, &reader, address, &windows)
 }
 
 /// Where a container is, or why that is not known.

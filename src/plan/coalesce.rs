@@ -2,9 +2,15 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::lang::typed::{SourceId, WalkBody};
+use crate::lang::typed::{CheckedSource, SourceId, WalkBody};
 
 use super::prune::Used;
+
+/// Bytes of the longest read that most targets take: the maximum read request size that NetTLP's adapter is configured with.
+pub(super) const USUAL_READ: u64 = 512;
+
+/// Bytes of a line, the least that is read.
+const LINE: i64 = 64;
 
 /// A stretch of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +42,16 @@ impl Windows {
         Self(windows)
     }
 
+    /// The same, but for one source of whose elements only what its own walk reads of them is left.
+    #[must_use]
+    pub fn with_links_only(&self, source: &CheckedSource) -> Self {
+        let mut windows = self.0.clone();
+        let mut links = Used::of_source(source).0.remove(&source.id);
+        unite(links.get_or_insert_default());
+        windows.insert(source.id, links.unwrap_or_default());
+        Self(windows)
+    }
+
     /// The windows of one source, disjoint, in order.
     pub fn of_source(&self, source: SourceId) -> Vec<Window> {
         self.0.get(&source).cloned().unwrap_or_default()
@@ -45,18 +61,34 @@ impl Windows {
 /// Reads of at most `longest` bytes that windows take, where no page boundary lies between them: as the reader of waves does, lines of
 /// 64 bytes are read, and those near one another together.
 pub fn reads(windows: &[Window], longest: u64) -> usize {
-    const LINE: i64 = 64;
+    reads_but(windows, longest, &[])
+}
+
+/// Reads that it takes more to read `some` of the lines of `whole` windows first, and the rest later, than to read all of them at once.
+pub fn reads_beyond(some: &[Window], whole: &[Window]) -> u64 {
+    let apart = reads(some, USUAL_READ) + reads_but(whole, USUAL_READ, some);
+    apart.saturating_sub(reads(whole, USUAL_READ)) as u64
+}
+
+/// As [`reads`], of lines that do not touch `present` windows.
+fn reads_but(windows: &[Window], longest: u64, present: &[Window]) -> usize {
     let longest = i64::try_from(longest).unwrap_or(i64::MAX).max(LINE);
+    let is_present = |line: i64| {
+        let end = line.saturating_add(LINE);
+        present
+            .iter()
+            .any(|window| window.offset < end && window.end() > line)
+    };
     let mut count = 0;
     let mut reach = i64::MIN;
     for window in windows {
         let mut line = window.offset.div_euclid(LINE).saturating_mul(LINE);
         while line < window.end() {
-            if line.saturating_add(LINE) > reach {
+            if line.saturating_add(LINE) > reach && !is_present(line) {
                 count += 1;
                 reach = line.saturating_add(longest);
             }
-            line = reach.min(line.saturating_add(LINE));
+            line = line.saturating_add(LINE);
         }
     }
     count

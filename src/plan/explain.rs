@@ -8,10 +8,7 @@ use crate::lang::typed::{
 use crate::profile::Type;
 use crate::walk::HlistKind;
 
-use super::coalesce::{Windows, reads};
-
-/// Bytes of the longest read that most targets take: the maximum read request size that NetTLP's adapter is configured with.
-const USUAL_READ: u64 = 512;
+use super::coalesce::{USUAL_READ, Windows, reads};
 
 /// The plan of a query, one line a step, nested queries indented.
 pub fn explain(query: &CheckedQuery) -> String {

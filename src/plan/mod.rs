@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use crate::lang::typed::CheckedQuery;
 
-pub use coalesce::{Window, Windows, reads};
+pub use coalesce::{Window, Windows, reads, reads_beyond};
 pub use explain::explain;
 
 /// A query that is ready to run.

@@ -30,6 +30,13 @@ impl Used {
         used
     }
 
+    /// What a walk itself uses of its elements, and of those of walks that it goes through.
+    pub(super) fn of_source(source: &CheckedSource) -> Self {
+        let mut used = Self::default();
+        used.collect_source(source);
+        used
+    }
+
     fn collect_body(&mut self, body: &WalkBody) {
         for source in &body.sources {
             self.collect_source(source);
@@ -92,6 +99,10 @@ impl Used {
             CheckedTraversal::Hlist { link: offset, .. } => link(*offset, 16),
             CheckedTraversal::Rbtree { link: offset, .. } => link(*offset, 24),
             CheckedTraversal::Chain { next, .. } => link(*next, 8),
+            CheckedTraversal::Branches { child, sibling, .. } => {
+                link(*child, 8);
+                link(*sibling, 8);
+            }
             CheckedTraversal::Rhashtable { link: offset, .. } => link(*offset, 8),
             CheckedTraversal::Through { outer, inner } => {
                 self.collect_source(outer);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::exec;
 use crate::lang::ast::{
-    Assert, Assertion, ExplainMode, Expression, Literal, Print, Query, Set, SettingValue,
-    Statement, StatementKind,
+    Assert, Assertion, Expression, Literal, Print, Query, Set, SettingValue, Statement,
+    StatementKind,
 };
 use crate::lang::check::{Checked, check_expression, check_query};
 use crate::lang::typed::Typed;
-use crate::plan::{Plan, explain};
+use crate::plan::Plan;
 use crate::report::{Report, SourceText};
 use crate::row::{Row, Rows, Schema};
 use crate::value::{Value, ValueType};
@@ -358,49 +358,6 @@ impl Session {
         }
         Err(Status::Failed)
     }
-
-    pub(super) fn explain(
-        &mut self,
-        source: &Arc<SourceText>,
-        query: &Query,
-        mode: ExplainMode,
-        output: &mut dyn Output,
-    ) -> Result<Status, Status> {
-        let checked = check_query(&self.catalog, &self.definitions, source, query);
-        let tree = self.accept(checked, output)?;
-        output.text(&explain(&tree));
-        if mode == ExplainMode::Plan {
-            return Ok(Status::Complete);
-        }
-        let plan = Plan::new(tree);
-        let found = self.attached.found(&self.catalog, output)?;
-        let name = query_text(source, query);
-        found.engine.set_predictors(self.settings.predictors);
-        found.engine.set_always_in_waves(true);
-        let outcome = exec::run(&found.engine, &found.target, &plan, name, self.budget());
-        found.engine.set_always_in_waves(false);
-        let (rows, cost) = outcome.map_err(|_| Status::Failed)?;
-        output.text(&measured(&found, rows.rows.len(), &cost));
-        self.judge(&rows, &cost, output)
-    }
-}
-
-/// What a query cost, beside the least that it could have cost.
-fn measured(found: &Found, rows: usize, cost: &Cost) -> String {
-    let engine = &found.engine;
-    format!(
-        "measured: {rows} rows, {} reads in {} dependent rounds, {} bytes, {:?}\n\
-         of these reads {} were predictors' guesses\n\
-         what was needed fits into {} reads at the fewest, with what predictors looked at into {}; it lies in {} blocks of 512 bytes\n",
-        cost.reads,
-        cost.rounds,
-        cost.bytes,
-        cost.elapsed,
-        cost.guessed,
-        engine.fewest_reads(false),
-        engine.fewest_reads(true),
-        engine.blocks(true)
-    )
 }
 
 /// An expression's text, white space made one.

@@ -12,6 +12,7 @@ mod describe;
 mod disassemble;
 mod dump;
 mod execute;
+mod explain;
 mod inspect;
 mod library;
 pub mod live;

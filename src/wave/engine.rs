@@ -192,6 +192,18 @@ impl Engine {
         Ok((output, cost))
     }
 
+    /// In how many reads a query of this name, which has run before, asks at its beginning for what it needed then; `None`: it does not.
+    pub fn recalled_reads(&self, name: &str) -> Option<u64> {
+        let recollection = self.recollection.borrow();
+        let mut lines = self
+            .predicts
+            .get()
+            .then(|| recollection.of(name))??
+            .to_vec();
+        let max_read = self.reading.borrow().memory.limits().max_read;
+        Some(merge(&mut lines, max_read).len() as u64)
+    }
+
     /// Runs a query to its end: forgets what earlier ones read, polls `start`'s future and all that it spawns, and returns the
     /// future's output with its cost. Futures that the query leaves behind are dropped.
     pub fn run<T, F>(

@@ -9,7 +9,7 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from laboratory import bench, boot, compare, compared, figure, kernel_entities, kernels, machine, scripts, tamper, truth  # noqa: E402
+from laboratory import bench, boot, compare, compared, figure, kernel_entities, kernels, machine, predictions, scripts, tamper, truth  # noqa: E402
 from laboratory.target import Answer  # noqa: E402
 
 STAT = b"7 () R 1 2 3) S 1 7 7 0 -1 4194304 50 0 0 0 0 0 0 0 20 0 3 0 120 0 0\n"
@@ -330,7 +330,21 @@ class ComparedTest(unittest.TestCase):
 
 
 class ScriptsTest(unittest.TestCase):
-    """The rule about rounds of scripts."""
+    """The rule about rounds of scripts, and that about predictions."""
+
+    def test_predictions_are_held_to_what_is_measured(self):
+        """Reads and rounds are read from an answer, and both have to be near."""
+        said = "walk …\npredicted: 110 reads in 5 dependent rounds, from a trial\nmeasured: 3 rows, 100 reads in 5 dependent rounds, …\n"
+        outcome = predictions.outcome_of(said)
+        self.assertEqual((outcome.predicted, outcome.measured), ((110, 5), (100, 5)))
+        every = dict.fromkeys(predictions.HELD, outcome)
+        self.assertEqual(predictions.far(every), [])
+        late = predictions.Outcome((100, 5), (100, 7))
+        self.assertEqual(len(predictions.far({**every, "ancestry": late, "ps": late})), 1)
+        self.assertEqual(len(predictions.far({})), len(predictions.HELD))
+        self.assertIn("**[ancestry]", predictions.page([("9 processes", every)]))
+        for name in predictions.HELD:
+            self.assertIn("explain analyze walk", predictions.explained(scripts.EXAMPLES / f"{name}.nq"))
 
     def test_rounds_that_grow_are_told(self):
         """A few more are the order of answers; more than that is growth; a status that is not 0 is a failure."""

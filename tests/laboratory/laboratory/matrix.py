@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 
-from . import boot, compare, compared, costs, kernels, language, origins, pahole, scripts, tamper, target
+from . import boot, compare, compared, costs, kernels, language, origins, pahole, predictions, scripts, tamper, target
 from .places import Trouble, cache, say
 
 MANY = 1000
@@ -153,6 +153,7 @@ def try_guest(guest, folder, programs, score):
         check_tampering(guest, folder, programs, score)
     if guest.tasks:
         check_cost(guest, folder, programs, score)
+        check_predictions(guest, folder, programs, score)
     if guest.version == SCRIPTED:
         check_scripts(guest, folder, programs, score)
 
@@ -194,6 +195,20 @@ def check_cost(guest, folder, programs, score):
     """The cost of queries over UDP: dependent rounds, and reads beside the fewest possible."""
     for good, detail in costs.check(folder, guest.version, programs):
         score.add(guest.title(), "cost", good, detail)
+
+
+def check_predictions(guest, folder, programs, score):
+    """What `explain` says that the questions the language was made for will cost, beside what they cost."""
+    try:
+        outcomes = predictions.on_guest(folder, programs, predictions.HELD)
+    except Trouble as trouble:
+        score.add(guest.title(), "explain", False, str(trouble).splitlines()[0])
+        return
+    failed = predictions.far(outcomes)
+    for line in failed:
+        say(line)
+    worst = max((outcome.error() for outcome in outcomes.values()), default=0)
+    score.add(guest.title(), "explain", not failed, f"{len(outcomes)} predictions, the worst {worst:.0%} off")
 
 
 def check_scripts(guest, folder, programs, score):
