@@ -16,7 +16,7 @@ const MOST_LINES: usize = 500;
 const CRATES: &[(&str, &[&str])] = &[
     ("strsim", &["report"]),
     ("goblin", &["memory", "generate"]),
-    ("memmap2", &["memory", "generate", "profile"]),
+    ("memmap2", &["session"]),
     ("zstd", &["memory", "generate", "session"]),
     ("flate2", &["generate"]),
     ("lzma_rust2", &["generate"]),

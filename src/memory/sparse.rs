@@ -1,6 +1,6 @@
 //! Memory in blocks, here and there: what tests are made of, what recordings and caches keep.
 //!
-//! Bytes are kept by page, with the stretches of it that are known or have failed beside them, so that blocks of any size and order, overlapping or
+//! Known bytes are kept by page, with the stretches of it that are known or have failed beside them, so that blocks of any size and order, overlapping or
 //! not, cost the same and read back as one.
 
 use std::collections::BTreeMap;
@@ -30,8 +30,8 @@ struct Stretch {
 
 #[derive(Clone, Debug)]
 struct Page {
-    /// Missing while no byte is known.
-    bytes: Option<Box<[u8; PAGE]>>,
+    /// The known bytes, one stretch after the other: of most pages little is known.
+    bytes: Vec<u8>,
     /// All of the page, in order; no two neighbours of the same kind.
     stretches: Vec<Stretch>,
 }
@@ -39,7 +39,7 @@ struct Page {
 impl Page {
     fn new() -> Self {
         Self {
-            bytes: None,
+            bytes: Vec::new(),
             stretches: vec![Stretch {
                 end: PAGE,
                 cell: Cell::Unknown,
@@ -48,13 +48,27 @@ impl Page {
     }
 
     fn insert(&mut self, within: Range<usize>, bytes: &[u8]) {
-        let page = self.bytes.get_or_insert_with(|| Box::new([0; PAGE]));
-        if let Some(target) = page.get_mut(within.clone())
-            && target.len() == bytes.len()
-        {
-            target.copy_from_slice(bytes);
-            self.mark(within, Cell::Known, |_| true);
+        if bytes.len() != within.len() || within.end > PAGE {
+            return;
         }
+        let replaced = self.known_before(within.start)..self.known_before(within.end);
+        self.bytes.splice(replaced, bytes.iter().copied());
+        self.mark(within, Cell::Known, |_| true);
+    }
+
+    /// How many bytes before `place` are known: where those from there on are kept.
+    fn known_before(&self, place: usize) -> usize {
+        let known = self.placed(0).filter(|(_, cell)| *cell == Cell::Known);
+        let before = known.take_while(|(stretch, _)| stretch.start < place);
+        before
+            .map(|(stretch, _)| stretch.end.min(place) - stretch.start)
+            .sum()
+    }
+
+    /// The bytes of a stretch that is known, or of a part of one.
+    fn bytes(&self, within: Range<usize>) -> Option<&[u8]> {
+        let start = self.known_before(within.start);
+        self.bytes.get(start..start.checked_add(within.len())?)
     }
 
     /// Makes the bytes in `within` that `replaces` agrees to into `new`.
@@ -100,7 +114,7 @@ impl Page {
                 Cell::Known => {}
             }
         }
-        self.bytes.as_ref()?.get(within).map(Ok)
+        self.bytes(within).map(Ok)
     }
 
     /// Where each stretch from the one of this number on is, and what is known of it.
@@ -226,7 +240,7 @@ impl SparseMemory {
                 let run = match cell {
                     Cell::Unknown => return None,
                     Cell::Failed(failure) => Run::Failed(within.len() as u64, failure),
-                    Cell::Known => Run::Bytes(page.bytes.as_ref()?.get(within)?.to_vec()),
+                    Cell::Known => Run::Bytes(page.bytes(within)?.to_vec()),
                 };
                 Some((start, run))
             })

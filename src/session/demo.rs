@@ -3,9 +3,10 @@
 //! Both are made by `tests/laboratory/lab record-demo`; the recording holds the blocks that the scripts in `examples/` touch.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
+use memmap2::{Advice, MmapMut};
 use zstd::zstd_safe;
 
 use crate::memory::{PhysicalMemory, Replay};
@@ -24,9 +25,11 @@ pub fn memory() -> Result<Box<dyn PhysicalMemory + Send>, Report> {
     }
 }
 
-/// The layout profile of the recorded kernel, as YAML; `None` if it is damaged.
+/// The layout profile of the recorded kernel, as YAML; `None` if it is damaged. It is unpacked once and kept as long as the program runs.
 pub fn profile() -> Option<Cow<'static, [u8]>> {
-    unpack(PROFILE).map(Cow::Owned)
+    static UNPACKED: OnceLock<Option<MmapMut>> = OnceLock::new();
+    let text = UNPACKED.get_or_init(|| unpack(PROFILE)).as_ref()?;
+    Some(Cow::Borrowed(text))
 }
 
 /// The longest profile that is taken, in bytes.
@@ -34,7 +37,7 @@ const MAX_PROFILE: usize = 256 << 20;
 
 /// Unpacks zstd frames that stand one after the other (RFC 8878, section 3.1), each of which says how long its content is: on all
 /// processors, as no frame needs another.
-fn unpack(mut packed: &'static [u8]) -> Option<Vec<u8>> {
+fn unpack(mut packed: &'static [u8]) -> Option<MmapMut> {
     let mut frames = Vec::new();
     let mut length: usize = 0;
     while !packed.is_empty() {
@@ -48,9 +51,11 @@ fn unpack(mut packed: &'static [u8]) -> Option<Vec<u8>> {
         frames.push((frame, content));
         packed = rest;
     }
-    let mut text = vec![0; length];
+    let mut text = MmapMut::map_anon(length).ok()?;
+    // Only time depends on whether the system has large pages to give.
+    let _ = text.advise(Advice::HugePage);
     let mut jobs = Vec::with_capacity(frames.len());
-    let mut rest = text.as_mut_slice();
+    let mut rest = &mut *text;
     for (frame, content) in frames {
         let (place, after) = rest.split_at_mut_checked(content)?;
         jobs.push((frame, place));
@@ -110,17 +115,17 @@ mod tests {
     #[test]
     fn frames_unpack_to_what_one_stream_of_them_does() {
         let whole = zstd::decode_all(PROFILE).unwrap();
-        assert!(unpack(PROFILE).unwrap() == whole);
+        assert!(*unpack(PROFILE).unwrap() == *whole);
     }
 
     #[test]
     fn damaged_frames_are_refused() {
-        assert_eq!(unpack(b""), Some(Vec::new()));
-        assert_eq!(unpack(b"no frame at all"), None);
+        assert!(unpack(b"").unwrap().is_empty());
+        assert!(unpack(b"no frame at all").is_none());
         let cut = PROFILE.get(..PROFILE.len() - 1).unwrap();
-        assert_eq!(unpack(cut), None);
+        assert!(unpack(cut).is_none());
         // A frame that announces 2^60 bytes, in a raw block of one.
         let bomb = b"\x28\xb5\x2f\xfd\xe0\0\0\0\0\0\0\0\x10\x09\0\0A";
-        assert_eq!(unpack(bomb), None);
+        assert!(unpack(bomb).is_none());
     }
 }

@@ -86,9 +86,27 @@ fn counted(word: &str, count: Option<&Expression>) -> String {
     }
 }
 
+/// A condition as it can stand behind `select * until`, which is no product: what could be an operator is kept from being one.
+fn behind_a_star(condition: &str) -> String {
+    let first = condition.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let is_word = first.take(1).any(|word| {
+        ["asc", "desc", "optional"]
+            .iter()
+            .any(|taken| word.eq_ignore_ascii_case(taken))
+    });
+    if is_word || condition.starts_with(['-', '*', '&']) {
+        format!("({condition})")
+    } else {
+        condition.to_owned()
+    }
+}
+
 pub(super) fn watch(watch: &Watch, rows: impl Fn(&Query) -> String) -> String {
     let diff = if watch.diff { "diff " } else { "" };
-    let until = counted("until", watch.until.as_ref());
+    let until = match &watch.until {
+        Some(condition) => format!(" until {}", behind_a_star(&condition.to_string())),
+        None => String::new(),
+    };
     let times = counted("times", watch.times.as_ref());
     format!(
         "watch {} {diff}{}{until}{times}",

@@ -1,5 +1,6 @@
 """A QEMU machine whose RAM is a file: started, asked over QMP, stopped."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -15,7 +16,8 @@ GIB = 1 << 30
 LOW_LIMIT = 0xE0000000
 LOW_SPLIT = 0xC0000000
 HIGH = 4 * GIB
-TRUTH_SIZE = 64 << 20
+# Room for what /proc says of 10 000 processes, as a hole in a file.
+TRUTH_SIZE = 256 << 20
 
 
 def bytes_of(text):
@@ -81,8 +83,12 @@ class Machine:
 
     def ask(self, command, **arguments):
         """Runs a QMP command and returns what it returns; events on the way are dropped."""
-        self.channel.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.channel.flush()
+        try:
+            self.channel.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+            self.channel.flush()
+        except OSError:
+            last = self.console.read_text(errors="replace").strip().splitlines()[-2:]
+            raise Trouble(f"QEMU has ended before {command}; the guest's last words: {' | '.join(last)}") from None
         while line := self.channel.readline():
             answer = json.loads(line)
             if "return" in answer:
@@ -112,7 +118,8 @@ class Machine:
 
     def forget(self):
         """Closes what this program holds of QEMU, which may live on."""
-        self.channel.close()
+        with contextlib.suppress(OSError):
+            self.channel.close()
         self.log.close()
         if self.process.poll() is not None:
             for path in self.sockets.glob("*"):
