@@ -6,7 +6,7 @@ use crate::addr::VirtAddr;
 use crate::lang::frames::{CheckedFrames, CheckedTable};
 use crate::lang::typed::Typed;
 use crate::value::{Reason, Value};
-use crate::walk::{FrameTable, Frames, FramesLayout, KernelTable, TableFinder};
+use crate::walk::{FrameTable, Frames, FramesLayout, KernelTable, OtherTables, TableFinder};
 use crate::wave::Reader;
 
 use super::attempt;
@@ -28,6 +28,7 @@ pub(super) async fn frames(
         return Err(Reason::Absent);
     }
     let [code, behind_code] = &checked.code;
+    let [other_code, behind_other_code] = &checked.other_code;
     let [initial_code, behind_initial_code] = &checked.initial_code;
     Ok(Frames {
         lowest: address_of(&checked.lowest).await?,
@@ -46,7 +47,13 @@ pub(super) async fn frames(
             block_count: number_of(&checked.block_count).await?,
             block_size: checked.block_size,
         },
-        others: others(context, &checked.others),
+        others: OtherTables {
+            code: (
+                address_of(other_code).await?,
+                address_of(behind_other_code).await?,
+            ),
+            find: others(context, &checked.others),
+        },
         layout: Rc::<FramesLayout>::clone(&checked.layout),
     })
 }
@@ -66,7 +73,7 @@ async fn table(
     })
 }
 
-/// Who finds the table for an address of code outside of the kernel's own.
+/// Who finds the table for an address of others' code.
 fn others(context: &Rc<Context>, checked: &Rc<CheckedTable>) -> TableFinder {
     let (context, checked) = (Rc::clone(context), Rc::clone(checked));
     Rc::new(move |reader, address| {

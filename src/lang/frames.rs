@@ -31,7 +31,9 @@ pub struct CheckedFrames {
     pub block_count: Typed,
     /// Bytes of code in a block.
     pub block_size: u64,
-    /// The table for an address outside of the kernel's own code, which is the first local.
+    /// The first byte of others' code, and the byte behind the last.
+    pub other_code: [Typed; 2],
+    /// The table for an address of that code, which is the first local.
     pub others: Rc<CheckedTable>,
     /// The kernel's layout.
     pub layout: Rc<FramesLayout>,
@@ -52,6 +54,7 @@ impl CheckedFrames {
     /// The expressions that are computed once a stack.
     pub fn expressions(&self) -> impl Iterator<Item = &Typed> {
         let ends = self.code.iter().chain(&self.initial_code);
+        let ends = ends.chain(&self.other_code);
         [
             &self.lowest,
             &self.size,

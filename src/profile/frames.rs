@@ -94,6 +94,8 @@ pub struct FrameTables {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct OtherTables {
+    /// The first byte of all their code, and the byte behind the last.
+    pub code: [String; 2],
     /// Where entries begin to hold.
     pub addresses: String,
     /// The entries.

@@ -36,8 +36,8 @@ pub use array::{Array, Chain, Entries, Ring};
 pub use bits::Bits;
 pub use branches::Branches;
 pub use frames::{
-    EntryLayout, Field, FrameKinds, FrameTable, Frames, FramesLayout, KernelTable, RegisterNumbers,
-    RegistersLayout, SavedLayout, TableFinder, TableFound,
+    EntryLayout, Field, FrameKinds, FrameTable, Frames, FramesLayout, KernelTable, OtherTables,
+    RegisterNumbers, RegistersLayout, SavedLayout, TableFinder, TableFound,
 };
 pub use hlist::{Hlist, HlistKind};
 pub use list::List;

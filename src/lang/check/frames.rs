@@ -43,13 +43,14 @@ impl Checker<'_> {
             entries: part("table.entries", &table.entries)?,
             count: part("table.count", &table.count)?,
         };
+        let blocks = part("table.blocks", &table.blocks)?;
+        let block_count = part("table.block_count", &table.block_count)?;
         let mut both = |name: &str, [first, behind]: &[String; 2]| {
             Some([part(name, first)?, part(name, behind)?])
         };
         let code = both("table.code", &table.code)?;
         let initial_code = both("table.initial_code", &table.initial_code)?;
-        let blocks = part("table.blocks", &table.blocks)?;
-        let block_count = part("table.block_count", &table.block_count)?;
+        let other_code = both("others.code", &others.code)?;
         let texts = [&others.addresses, &others.entries, &others.count];
         let others = self.other_tables(texts, place, span)?;
         Some(CheckedTraversal::Frames(Rc::new(CheckedFrames {
@@ -64,6 +65,7 @@ impl Checker<'_> {
             blocks,
             block_count,
             block_size: table.block_size,
+            other_code,
             others: Rc::new(others),
             layout: Rc::new(self.frames_layout(frames, span)?),
         })))

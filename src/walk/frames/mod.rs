@@ -24,16 +24,36 @@ use layout::{BY_FRAME_POINTER, Base, FrameBase, Kind, Rule};
 pub use layout::{
     EntryLayout, Field, FrameKinds, FramesLayout, RegisterNumbers, RegistersLayout, SavedLayout,
 };
+use tables::holds;
+
 pub use tables::{FrameTable, KernelTable};
 
-/// A future that gives the table for an address outside of the kernel's own code, where there is one.
+/// A future that gives the table for an address of others' code, where there is one.
 pub type TableFound = Pin<Box<dyn Future<Output = Option<FrameTable>>>>;
 
-/// Who finds the table for an address outside of the kernel's own code: a module's.
+/// Who finds the table for an address of others' code.
 pub type TableFinder = Rc<dyn Fn(Reader, VirtAddr) -> TableFound>;
 
-/// The stack of a task that does not run.
+/// The tables of others than the kernel: of modules.
 #[derive(Clone)]
+pub struct OtherTables {
+    /// The first byte of their code, and the byte behind the last.
+    pub code: (VirtAddr, VirtAddr),
+    /// Who finds them.
+    pub find: TableFinder,
+}
+
+impl std::fmt::Debug for OtherTables {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("OtherTables")
+            .field("code", &self.code)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The stack of a task that does not run.
+#[derive(Clone, Debug)]
 pub struct Frames {
     /// Its lowest byte.
     pub lowest: VirtAddr,
@@ -48,20 +68,10 @@ pub struct Frames {
     pub function: VirtAddr,
     /// The kernel's own table.
     pub kernel: KernelTable,
-    /// Who finds others.
-    pub others: TableFinder,
+    /// Those of others.
+    pub others: OtherTables,
     /// Where the kernel keeps what.
     pub layout: Rc<FramesLayout>,
-}
-
-impl std::fmt::Debug for Frames {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Frames")
-            .field("lowest", &self.lowest)
-            .field("saved", &self.saved)
-            .finish_non_exhaustive()
-    }
 }
 
 /// More bytes than any kernel's stack has.
@@ -197,9 +207,23 @@ impl Frames {
             // A return address is looked up by the call before it.
             let code = words
                 .into_iter()
-                .map(|word| VirtAddr::new(word.wrapping_sub(1)));
+                .map(|word: u64| VirtAddr::new(word.wrapping_sub(1)));
+            for other in code.clone().filter(|code| holds(frames.others.code, *code)) {
+                frames.foresee_other(other, &reader, &space);
+            }
             let size = frames.layout.entry.size;
             frames.kernel.foresee(code, size, &reader, &space).await;
+        });
+    }
+
+    /// Reads ahead what the table of others says of their code.
+    fn foresee_other(&self, code: VirtAddr, reader: &Reader, space: &AddressSpace) {
+        let (frames, space) = (self.clone(), space.clone());
+        reader.predict(move |reader| async move {
+            if let Some(table) = (frames.others.find)(reader.clone(), code).await {
+                let size = frames.layout.entry.size;
+                let _ = table.find(code, size, &reader, &space).await;
+            }
         });
     }
 
@@ -231,7 +255,10 @@ impl Frames {
         if let Some(entry) = self.kernel.find(code, size, reader, space).await? {
             return Ok(Some(entry));
         }
-        match (self.others)(reader.clone(), code).await {
+        if !holds(self.others.code, code) {
+            return Ok(None);
+        }
+        match (self.others.find)(reader.clone(), code).await {
             Some(table) => table.find(code, size, reader, space).await,
             None => Ok(None),
         }

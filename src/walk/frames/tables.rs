@@ -50,7 +50,7 @@ pub struct KernelTable {
 }
 
 /// Whether an address is in a range.
-fn holds((first, behind): (VirtAddr, VirtAddr), address: VirtAddr) -> bool {
+pub(super) fn holds((first, behind): (VirtAddr, VirtAddr), address: VirtAddr) -> bool {
     (first..behind).contains(&address)
 }
 

@@ -115,7 +115,7 @@ struct Kernel {
 
 impl Kernel {
     fn new(entries: &[Entry]) -> Self {
-        let pages = (STACK..STACK + SIZE).chain(ADDRESSES..MODULE_ENTRIES + 0x1000);
+        let pages = (STACK..STACK + SIZE).chain(ADDRESSES..MODULE_ENTRIES + 0x2000);
         let mut memory = blank(pages.step_by(4096));
         let mut all = vec![plain(CODE, 8), plain(FUNCTION, 8)];
         all.extend(entries);
@@ -165,16 +165,19 @@ impl Kernel {
                 block_count: 0x1001,
                 block_size: 0x100,
             },
-            others: Rc::new(|_, address| {
-                let is_module = (MODULE..MODULE + 0x1000).contains(&address.get());
-                Box::pin(async move {
-                    is_module.then_some(FrameTable {
-                        addresses: direct(MODULE_ADDRESSES),
-                        entries: direct(MODULE_ENTRIES),
-                        count: 2,
+            others: OtherTables {
+                code: (VirtAddr::new(MODULE), VirtAddr::new(MODULE + 0x2000)),
+                find: Rc::new(|_, address| {
+                    let is_module = address.get() < MODULE + 0x1000;
+                    Box::pin(async move {
+                        is_module.then_some(FrameTable {
+                            addresses: direct(MODULE_ADDRESSES),
+                            entries: direct(MODULE_ENTRIES),
+                            count: 600,
+                        })
                     })
-                })
-            }),
+                }),
+            },
             layout: Rc::new(layout()),
         }
     }
@@ -323,12 +326,21 @@ fn a_task_that_has_not_run_yet_begins_at_its_first_instruction() {
 
 #[test]
 fn modules_have_tables_of_their_own() {
-    let mut kernel = Kernel::new(&[(CODE + 0x1000, (0, 0), (0, 0), END, false)]).with_stack(
-        MODULE + 0x101,
-        0,
-        &[0, CODE + 0x1001],
-    );
-    let entries = [plain(MODULE, 8), plain(MODULE + 0x100, 0x10)];
+    let entries: Vec<_> = (0..600)
+        .map(|number| plain(MODULE + number * 4, 8 + (number % 3 * 8) as i64))
+        .collect();
+    // Calls from all over the module, each with a frame of its own size.
+    let calls: Vec<_> = (0..20).map(|number| number * 29 + 5).collect();
+    let mut words = Vec::new();
+    let mut places = Vec::new();
+    for (number, call) in calls.iter().enumerate() {
+        words.extend(vec![0; (*call % 3) as usize]);
+        places.push(word(words.len() as u64));
+        let next = calls.get(number + 1);
+        words.push(next.map_or(CODE + 0x1001, |next| MODULE + next * 4 + 2));
+    }
+    let end = (CODE + 0x1000, (0, 0), (0, 0), END, false);
+    let mut kernel = Kernel::new(&[end]).with_stack(MODULE + calls[0] * 4 + 2, 0, &words);
     put_table(
         &mut kernel.memory,
         MODULE_ADDRESSES,
@@ -337,17 +349,21 @@ fn modules_have_tables_of_their_own() {
     );
     let walked = kernel.walk();
     assert_eq!(walked.end, End::Complete);
-    assert_eq!(walked.addresses()[1..], [word(1)]);
+    assert_eq!(walked.addresses()[1..], places);
+    assert!(walked.cost.rounds <= 4, "{:?}", walked.cost);
 }
 
 #[test]
 fn code_of_which_no_table_knows_is_left_by_its_frame_pointer_and_doubted() {
     let end = (CODE + 0x1000, (0, 0), (0, 0), END, false);
-    let kernel = Kernel::new(&[end]).with_stack(PROGRAM, word(2), &[0, 0, word(6), CODE + 0x1001]);
-    let walked = kernel.walk();
-    assert_eq!(walked.end, End::Complete);
-    assert_eq!(walked.addresses()[1..], [word(3)]);
-    assert_eq!(walked.doubtful(), [1]);
+    for code in [PROGRAM, MODULE + 0x1800] {
+        let words = [0, 0, word(6), CODE + 0x1001];
+        let kernel = Kernel::new(&[end]).with_stack(code, word(2), &words);
+        let walked = kernel.walk();
+        assert_eq!(walked.end, End::Complete);
+        assert_eq!(walked.addresses()[1..], [word(3)]);
+        assert_eq!(walked.doubtful(), [1]);
+    }
 }
 
 #[test]

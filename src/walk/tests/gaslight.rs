@@ -138,10 +138,13 @@ fn frames(mut at: impl FnMut() -> VirtAddr) -> Frames {
             block_count: 300,
             block_size: 256,
         },
-        others: Rc::new(move |_, address| {
-            let table = (address.get() % 2 == 0).then_some(table);
-            Box::pin(async move { table })
-        }),
+        others: OtherTables {
+            code: (direct(SIZE), VirtAddr::new(u64::MAX)),
+            find: Rc::new(move |_, address| {
+                let table = address.get().is_multiple_of(2).then_some(table);
+                Box::pin(async move { table })
+            }),
+        },
         layout: Rc::new(super::frames::layout()),
     }
 }
