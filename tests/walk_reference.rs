@@ -66,6 +66,27 @@ fn flow(value: &Value) -> String {
     }
 }
 
+/// A traversal on one line; of parts that have parts of their own it is enough to know that they are there.
+fn way_of(traversal: &Value) -> String {
+    let Value::Mapping(map) = traversal else {
+        return flow(traversal);
+    };
+    let parts = map.iter().map(|(name, part)| {
+        let is_deep = match part {
+            Value::Mapping(_) => true,
+            Value::Sequence(items) => items.iter().any(Value::is_mapping),
+            _ => false,
+        };
+        let part = if is_deep {
+            "…".to_owned()
+        } else {
+            flow(part)
+        };
+        format!("{}: {part}", flow(name))
+    });
+    format!("{{{}}}", parts.collect::<Vec<_>>().join(", "))
+}
+
 /// Code in Markdown.
 fn code(text: &str) -> String {
     format!("`{text}`")
@@ -126,7 +147,7 @@ fn way(walk: &Mapping, variant: &Mapping) -> Option<String> {
         key.as_str()
             .is_some_and(|key| !NOT_TRAVERSALS.contains(&key))
     })?;
-    let mut text = code(&format!("{}: {}", flow(kind), flow(traversal)));
+    let mut text = code(&format!("{}: {}", flow(kind), way_of(traversal)));
     let said = |key| text_of(variant, key).or_else(|| text_of(walk, key));
     for (word, key) in [("from", "root"), ("through", "through"), ("where", "where")] {
         if let Some(said) = said(key) {

@@ -13,6 +13,7 @@ mod condition;
 mod context;
 mod evaluate;
 mod format;
+mod frames;
 mod group;
 mod looping;
 mod materialize;

@@ -17,6 +17,7 @@ use super::attempt::{self, Scope, settle};
 use super::composed;
 use super::condition::Judged;
 use super::context::{Bound, Context, Environment};
+use super::frames::frames;
 use super::place::place_of;
 use super::predict::{predict, predict_other_end};
 use super::query::{self, WalkRun};
@@ -388,6 +389,12 @@ async fn run_traversal(
                 ControlFlow::Break(()) => End::Enough,
             }
         }
+        CheckedTraversal::Frames(checked) => {
+            frames(context, checked, environment, reader)
+                .await?
+                .walk_at(ahead.pace, reader, space, sink)
+                .await
+        }
         CheckedTraversal::Through { .. }
         | CheckedTraversal::Union(_)
         | CheckedTraversal::Query(_) => End::Complete,
@@ -404,7 +411,7 @@ fn no_cache(reason: Reason) -> Reason {
     }
 }
 
-fn number(value: Value) -> Result<u64, Reason> {
+pub(super) fn number(value: Value) -> Result<u64, Reason> {
     match value {
         Value::Null(reason) => Err(reason),
         value => value

@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod check;
 mod diagnose;
 mod expected;
+pub mod frames;
 pub mod function;
 #[cfg(test)]
 mod generated;

@@ -12,6 +12,7 @@ use crate::walk::{
 };
 
 use super::ast::{BinaryOperator, Direction, LogicalOperator, SetOperator, Span, UnaryOperator};
+use super::frames::CheckedFrames;
 use super::function::{Aggregate, Builtin};
 
 /// Names a source of rows within one statement, nested queries included.
@@ -427,6 +428,8 @@ pub enum CheckedTraversal {
     },
     /// The elements of several walks, one after the other; they all have the same [`SourceId`] as those of the whole.
     Union(Vec<Rc<CheckedSource>>),
+    /// See [`crate::walk::Frames`].
+    Frames(Rc<CheckedFrames>),
     /// Rows of another query.
     Query(Rc<CheckedQuery>),
 }
@@ -646,6 +649,7 @@ impl CheckedTraversal {
                     expressions.extend(walk.expressions());
                 }
             }
+            Self::Frames(frames) => expressions.extend(frames.expressions()),
             Self::Query(_) => {}
         }
     }

@@ -204,6 +204,9 @@ fn traversal_to(element: &Type, traversal: &CheckedTraversal) -> String {
                 walks.join(", ")
             )
         }
+        CheckedTraversal::Frames(_) => {
+            format!("frames of a stack by `{element}`; a few rounds, all frames together")
+        }
         CheckedTraversal::Query(_) => "the rows of a query".to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::check::{Check, CheckFile, convert_check};
+use super::frames::FramesTraversal;
 use super::traversal::{
     ArrayTraversal, BitsTraversal, BranchesTraversal, ChainTraversal, FollowTraversal,
     LinkedTraversal, ListTraversal, MapleTraversal, PerCpuTraversal, RbtreeTraversal,
@@ -129,6 +130,7 @@ macro_rules! with_traversals {
             branches: BranchesTraversal => Branches,
             trie: TrieTraversal => Trie,
             follow: FollowTraversal => Follow,
+            frames: Box<FramesTraversal> => Frames,
             xarray: XarrayTraversal => Xarray,
             radix: XarrayTraversal => Radix,
             maple: MapleTraversal => Maple,
@@ -163,7 +165,7 @@ macro_rules! with_traversals {
 }
 
 /// What a walk or variant without a traversal is told.
-const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, branches, trie, array, ring, bits, chain, follow, xarray, radix, maple, per_cpu, slab or union)";
+const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, branches, trie, array, ring, bits, chain, follow, frames, xarray, radix, maple, per_cpu, slab or union)";
 
 with_traversals! {
     #[derive(Debug, Deserialize)]

@@ -43,6 +43,7 @@ mod declarator;
 mod document;
 mod error;
 mod examine;
+mod frames;
 mod header;
 mod layout;
 mod library;
@@ -67,6 +68,10 @@ pub use compare::{
 pub use declarator::TypeSyntaxError;
 pub use error::ProfileError;
 pub use examine::{Examination, Finding, Gravity, examine};
+pub use frames::{
+    FrameEntry, FrameTables, FramesTraversal, KindNumbers, OtherTables, RegisterNumbering,
+    SavedFrame, SavedRegisters,
+};
 pub use header::{Architecture, ByteOrder, Constants, FORMAT, Header, Kind, Origin, PercpuBase};
 pub use layout::LayoutProfile;
 pub use library::{

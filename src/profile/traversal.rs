@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::frames::FramesTraversal;
+
 /// An embedded doubly linked list (`include/linux/list.h`).
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -212,6 +214,8 @@ pub enum Traversal {
     Bits(BitsTraversal),
     /// See [`FollowTraversal`].
     Follow(FollowTraversal),
+    /// See [`FramesTraversal`].
+    Frames(Box<FramesTraversal>),
     /// The elements of other walks by their names, one walk after the other.
     Union(Vec<String>),
 }

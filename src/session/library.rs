@@ -26,6 +26,7 @@ const FILES: &[(&str, &str)] = &shipped! {
     "resources"
     "machine"
     "credentials"
+    "stacks"
     "interrupts"
     "allocators"
     "tables"

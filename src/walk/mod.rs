@@ -1,5 +1,5 @@
 //! Kernel containers in the kernel's words: list, hash list, lock-less list, tree by children or by pointers, red-black tree, trie, array,
-//! ring, chain, xarray, maple tree, resizable hash table, bit mask, per-CPU variable, slab cache.
+//! ring, chain, xarray, maple tree, resizable hash table, bit mask, per-CPU variable, slab cache, frames of a stack.
 //!
 //! A walk turns a container's address and layout into its elements' addresses, in the container's order, and hands each to its
 //! sink as early as it knows it. Every walk is bounded, notices cycles, and says how it ended; it never recurses on the stack. Which
@@ -8,6 +8,7 @@
 mod array;
 mod bits;
 mod branches;
+mod frames;
 mod hlist;
 mod list;
 mod maple;
@@ -34,6 +35,10 @@ use crate::wave::Unreadable;
 pub use array::{Array, Chain, Entries, Ring};
 pub use bits::Bits;
 pub use branches::Branches;
+pub use frames::{
+    EntryLayout, Field, FrameKinds, FrameTable, Frames, FramesLayout, KernelTable, OtherTables,
+    RegisterNumbers, RegistersLayout, SavedLayout, TableFinder, TableFound,
+};
 pub use hlist::{Hlist, HlistKind};
 pub use list::List;
 pub use maple::{Maple, MapleLayout, NodeLayout};
@@ -56,7 +61,7 @@ pub struct Element {
     pub address: VirtAddr,
     /// Its key where the container has keys (an array's index, an xarray's index, a CPU), else its number from 0.
     pub index: u64,
-    /// Levels below the root, in trees.
+    /// Levels below the root, in trees; of a frame 1 where it was interrupted.
     pub depth: u32,
     /// What is known against it; may be noted after the element was handed over.
     pub quality: Quality,

@@ -6,6 +6,7 @@ mod cast;
 mod composed;
 mod definition;
 mod expression;
+mod frames;
 mod function;
 mod library;
 mod linked;

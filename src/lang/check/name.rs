@@ -23,7 +23,7 @@ static PROPERTIES: [(&str, Property, &str); 5] = [
     (
         "depth",
         Property::Depth,
-        "how many parents it has in a tree; 0 elsewhere",
+        "how many parents it has in a tree; of a frame, 1 where it was interrupted; 0 elsewhere",
     ),
     (
         "quality",

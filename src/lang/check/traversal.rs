@@ -145,6 +145,7 @@ impl Checker<'_> {
                     layout: self.maple_layout(span)?,
                 })
             }
+            Traversal::Frames(frames) => self.frames(frames, place, scope, span),
             Traversal::Slab(slab) => {
                 let cache =
                     self.library_expression(&format!("{place}.slab.cache"), &slab.cache, scope)?;

@@ -111,7 +111,42 @@ fn containers(random: &mut fastrand::Rng) -> Vec<Container> {
             count: 512,
         }),
     ];
-    hlists.into_iter().chain([rbtree]).chain(others).collect()
+    let frames = Container::Frames(frames(at));
+    let others = others.into_iter().chain([rbtree, frames]);
+    hlists.into_iter().chain(others).collect()
+}
+
+/// A stack whose tables lie among the lies too, all of which is code.
+fn frames(mut at: impl FnMut() -> VirtAddr) -> Frames {
+    let table = FrameTable {
+        addresses: at(),
+        entries: at(),
+        count: 5000,
+    };
+    let half = direct(SIZE / 2);
+    Frames {
+        lowest: direct(0),
+        size: SIZE,
+        saved: at(),
+        unstarted: at(),
+        function: at(),
+        kernel: KernelTable {
+            table,
+            code: (direct(0), half),
+            initial_code: (half, direct(SIZE)),
+            blocks: at(),
+            block_count: 300,
+            block_size: 256,
+        },
+        others: OtherTables {
+            code: (direct(SIZE), VirtAddr::new(u64::MAX)),
+            find: Rc::new(move |_, address| {
+                let table = address.get().is_multiple_of(2).then_some(table);
+                Box::pin(async move { table })
+            }),
+        },
+        layout: Rc::new(super::frames::layout()),
+    }
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 //! hostile ones.
 
 mod branches;
+mod frames;
 mod gaslight;
 mod hlists;
 mod lists;
@@ -37,6 +38,7 @@ enum Container {
     Chain(Chain),
     Ring(Ring),
     Branches(Branches),
+    Frames(Frames),
     Tree(Tree),
     Trie(Trie),
     Xarray(Xarray),
@@ -63,6 +65,7 @@ impl Container {
             Self::Chain(chain) => chain.walk(reader, space, sink).await,
             Self::Ring(ring) => ring.walk(sink).await,
             Self::Branches(tree) => tree.walk(reader, space, |_| {}, sink).await,
+            Self::Frames(frames) => frames.walk_at(pace, reader, space, sink).await,
             Self::Trie(trie) => trie.walk(reader, space, |_| {}, sink).await,
             Self::Tree(tree) => tree.walk(reader, space, |_| {}, sink).await,
             Self::Xarray(xarray) => xarray.walk_at(pace, reader, space, sink).await,

@@ -4,12 +4,17 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -77,6 +82,34 @@ static void in_vfork(void *unused)
     }
 }
 
+/* The kernel writes to a page that nobody provides: it waits in an exception that came while it ran, in state D. */
+static void in_fault(void *unused)
+{
+    (void)unused;
+    long page = sysconf(_SC_PAGESIZE);
+    int faults = check(syscall(SYS_userfaultfd, O_CLOEXEC), "userfaultfd");
+    struct uffdio_api api = {.api = UFFD_API};
+    check(ioctl(faults, UFFDIO_API, &api), "UFFDIO_API");
+    void *missing = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct uffdio_register range = {.range = {.start = (unsigned long)missing, .len = page}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    check(ioctl(faults, UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
+    int zeroes = check(open("/dev/zero", O_RDONLY), "open /dev/zero");
+    settled();
+    check(read(zeroes, missing, page), "read into the missing page");
+}
+
+/* Waits in a module's code for a packet that never comes. */
+static void in_module(void *unused)
+{
+    (void)unused;
+    char packet[2048];
+    int tunnel = check(open("/dev/net/tun", O_RDWR), "open /dev/net/tun");
+    struct ifreq request = {.ifr_name = "waits", .ifr_flags = IFF_TUN | IFF_NO_PI};
+    check(ioctl(tunnel, TUNSETIFF, &request), "TUNSETIFF");
+    settled();
+    check(read(tunnel, packet, sizeof packet), "read a packet");
+}
+
 static void make_states(void)
 {
     spawn("zombie", ends, NULL);
@@ -84,6 +117,8 @@ static void make_states(void)
     spawn("stopped", stopped, NULL);
     spawn("tracer", tracer, NULL);
     spawn("in-vfork", in_vfork, NULL);
+    spawn("in-fault", in_fault, NULL);
+    spawn_with(CLONE_NEWNET, "in-module", in_module, NULL);
 }
 
 struct owner {

@@ -95,6 +95,20 @@ def signed(value, bits):
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
+def frames(m):
+    """Frames of all threads that do not run and have a stack, inlined functions left out, up to where a program ran."""
+    found = []
+    for task in [thread for leader in m.tasks for thread in m.threads(leader)]:
+        if task.on_cpu or not task.stack:
+            continue
+        for frame in m.program.stack_trace(task):
+            if not frame.pc >> 63:
+                break
+            if not frame.is_inline:
+                found.append([number(task), frame.pc, frame.sp, frame.interrupted])
+    return found
+
+
 FLAGS = "init_task.flags"
 FIRST = "task(1)"
 
@@ -319,6 +333,7 @@ QUERIES = [
     ("walk cgroups select path, level", lambda m: list(control_groups(m)), True),
     ("walk nodes as n, waiters of n.kswapd_wait as w where n.node = 0 select w.pid", waiting_for_swap, True),
     ("walk tasks as t, perf_events of t as e select t.pid, e.type, e.config, e.cpu", events, True),
+    ("walk tasks as t, threads of t as h, frames of h as f select h.address as task, f.value, f.sp, f.interrupted", frames, True),
     (f"walk cached_pages of {FIRST}.mm.exe_file select index, frame", program_pages, True),
     ("walk (walk tasks select pid, prio where prio < 100) as q select count(*)",
      lambda m: [[len(pids(m, lambda task: task.prio < 100))]], True),

@@ -108,22 +108,46 @@ RESTLESS = ("rcu_", "kworker/", "ksoftirqd/", "migration/")
 
 
 def expected_stacks(truth):
-    """Rows of `stack`: the functions of each thread's stack but the entry of the system call, which no call leads to, and one whose
-    memory was given away after the start. The process that tells the truth runs, and its threads; restless threads are left out."""
+    """Rows of `stack`: the functions of each thread's stack but the entry of the system call, which no call leads to, one whose memory
+    was given away after the start, those of modules, which a scan does not name, and those that an exception came to. The process that
+    tells the truth runs, and its threads; restless threads are left out."""
     rows = []
     for row in truth.rows("threads"):
-        functions = [line.split()[1].rpartition("/")[0] for line in row["stack"]]
+        functions = [line.split()[1].rpartition("/")[0] for before, line in zip(["", *row["stack"]], row["stack"])
+                     if not line.endswith("]") and " asm_exc_" not in before]
         if row["pid"] != own_pid(truth) and functions and not row["comm"].startswith(RESTLESS):
             rows.append({"pid": row["pid"], "tid": row["tid"], "stack": " ".join(
                 name for name in functions if not name.startswith(("entry_", "ret_from_fork_asm", "devtmpfsd")))})
     return rows
 
 
+def rested(truth):
+    """The condition that leaves out the process that tells the truth and restless threads."""
+    rest = "".join(f" and substr(h.comm, 0, {len(name)}) != '{name}'" for name in RESTLESS)
+    return f"t.pid > 0 and t.pid != {own_pid(truth)}{rest}"
+
+
 def stacks_query(truth):
     """Asks for what may be return addresses on the stacks of all threads but those of the process that tells the truth."""
-    rest = "".join(f" and substr(h.comm, 0, {len(name)}) != '{name}'" for name in RESTLESS)
-    return (f"walk tasks as t, threads of t as h, stack of h as s where t.pid > 0 and t.pid != {own_pid(truth)}{rest} and s.is_return "
+    return (f"walk tasks as t, threads of t as h, stack of h as s where {rested(truth)} and s.is_return "
             "select t.pid as pid, h.tid as tid, join(collect(s.function), ' ') as stack group by t.pid, h.tid")
+
+
+def expected_frames(truth):
+    """Rows of `frames`: every line of /proc/PID/task/TID/stack, the functions that put tasks to sleep left out as there."""
+    rows = []
+    for row in truth.rows("threads"):
+        lines = [line.split()[1:] for line in row["stack"]]
+        if row["pid"] != own_pid(truth) and lines and not row["comm"].startswith(RESTLESS):
+            names = [" ".join([words[0].rpartition("/")[0], *words[1:]]) for words in lines]
+            rows.append({"pid": row["pid"], "tid": row["tid"], "frames": " < ".join(names), "found": "orc"})
+    return rows
+
+
+def frames_query(truth):
+    """Asks for the frames of all threads but those that a scan of stacks leaves out too."""
+    return (f"walk tasks as t, threads of t as h, frames of h as f where {rested(truth)} and not is_scheduler((unsigned long)f.value) "
+            "select t.pid as pid, h.tid as tid, join(collect(f.function), ' < ') as frames, min(f.found) as found group by t.pid, h.tid")
 
 
 CREDENTIALS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid", "groups", "cap_inheritable", "cap_permitted",
@@ -142,5 +166,6 @@ TASK_ENTITIES = [
            ("pid", "name"), ("soft", "hard"), expected_limits),
     of_tasks("namespaces", NUMBERS, expected_namespaces, "where nsproxy != 0"),
     Stacks("stacks", stacks_query, ("pid", "tid"), ("stack",), expected_stacks),
+    Entity("frames", frames_query, ("pid", "tid"), ("frames", "found"), expected_frames),
     Entity("sizes", sizes_query, ("pid",), ("vsize", "rss"), expected_sizes),
 ]
