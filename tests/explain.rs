@@ -1,5 +1,7 @@
 //! `explain` of whole questions: what it says that they will cost, beside what they do.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::process::Command;
 
