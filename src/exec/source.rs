@@ -17,6 +17,7 @@ use super::attempt::{self, Scope, settle};
 use super::composed;
 use super::condition::Judged;
 use super::context::{Bound, Context, Environment};
+use super::kernel_text;
 use super::place::place_of;
 use super::predict::{predict, predict_other_end};
 use super::query::{self, WalkRun};
@@ -37,6 +38,9 @@ pub(super) async fn walk(
             }
         }
         return None;
+    }
+    if let CheckedTraversal::Text { comparison, rows } = &source.traversal {
+        return kernel_text::walk(&run.context, comparison, *rows, reader, sink).await;
     }
     let mut ahead = Ahead::new(&run.windows, source.id);
     if run.enough.is_some() {
@@ -432,7 +436,8 @@ async fn run_traversal(
         }
         CheckedTraversal::Through { .. }
         | CheckedTraversal::Union(_)
-        | CheckedTraversal::Query(_) => End::Complete,
+        | CheckedTraversal::Query(_)
+        | CheckedTraversal::Text { .. } => End::Complete,
     })
 }
 

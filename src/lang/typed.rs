@@ -5,7 +5,8 @@
 
 use std::rc::Rc;
 
-use crate::profile::{BitField, Enumeration, Type};
+use crate::kernel_text::Comparison;
+use crate::profile::{BitField, Enumeration, TextRows, Type};
 use crate::value::{Value, ValueType};
 use crate::walk::{
     Entries, HlistKind, MapleLayout, RbtreeLayout, RhashtableLayout, SlabLayout, XarrayLayout,
@@ -429,6 +430,13 @@ pub enum CheckedTraversal {
     Union(Vec<Rc<CheckedSource>>),
     /// Rows of another query.
     Query(Rc<CheckedQuery>),
+    /// Rows of the comparison of the kernel's code with its vmlinux.
+    Text {
+        /// What is compared.
+        comparison: Rc<Comparison>,
+        /// Which rows.
+        rows: TextRows,
+    },
 }
 
 /// A query.
@@ -646,7 +654,7 @@ impl CheckedTraversal {
                     expressions.extend(walk.expressions());
                 }
             }
-            Self::Query(_) => {}
+            Self::Query(_) | Self::Text { .. } => {}
         }
     }
 }

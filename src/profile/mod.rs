@@ -44,6 +44,7 @@ mod document;
 mod error;
 mod examine;
 mod header;
+mod kernel_text;
 mod layout;
 mod library;
 mod lines;
@@ -68,6 +69,7 @@ pub use declarator::TypeSyntaxError;
 pub use error::ProfileError;
 pub use examine::{Examination, Finding, Gravity, examine};
 pub use header::{Architecture, ByteOrder, Constants, FORMAT, Header, Kind, Origin, PercpuBase};
+pub use kernel_text::{Holds, KernelText, PatchLength, PatchTable, TextRows};
 pub use layout::LayoutProfile;
 pub use library::{
     Definition, ExpressionVariant, Function, Iterate, LIBRARY_FORMAT, Library, LibraryError,

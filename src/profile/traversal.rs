@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::kernel_text::TextRows;
+
 /// An embedded doubly linked list (`include/linux/list.h`).
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -214,4 +216,6 @@ pub enum Traversal {
     Follow(FollowTraversal),
     /// The elements of other walks by their names, one walk after the other.
     Union(Vec<String>),
+    /// Rows of the comparison of the kernel's code with its vmlinux.
+    Text(TextRows),
 }

@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = &shipped! {
     "routes"
     "storage"
     "waiting"
+    "text"
     "integrity"
 };
 

@@ -7,6 +7,7 @@ mod composed;
 mod definition;
 mod expression;
 mod function;
+mod kernel_text;
 mod library;
 mod linked;
 mod member;
