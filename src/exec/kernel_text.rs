@@ -14,8 +14,8 @@ use super::context::{Bound, Context};
 /// Bytes that are asked for by one future.
 const AT_ONCE: usize = 64 << 10;
 
-/// Most changed stretches that are handed over: code in which more differ is another kernel's.
-const MOST_CHANGES: usize = 4096;
+/// Most changed stretches that are handed over: as many as a kernel has functions that can be traced.
+const MOST_CHANGES: usize = 65_536;
 
 /// Hands over rows of the comparison; returns why it is not whole, if it is not.
 pub(super) async fn walk(

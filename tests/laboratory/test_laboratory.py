@@ -261,10 +261,10 @@ class TamperTest(unittest.TestCase):
         self.assertEqual(gate.hex(), "6745" + "ffffffff" + "2381" + "ffffffff" + "ffffffff")
 
     def test_code_is_rewritten_where_nothing_else_is(self):
-        """One bit, and a jump from behind the mark to code that is none."""
-        changed, redirected = tamper.rewritten(Code(b"\xf3\x0f\x1e\xfa" + tamper.NOTHING[0] + bytes(16)), 0x3000)
+        """One bit, and a call from behind the mark of code that is none."""
+        changed, intercepted = tamper.rewritten(Code(b"\xf3\x0f\x1e\xfa" + tamper.NOTHING[0] + bytes(16)), 0x3000)
         self.assertEqual(changed.writes, [(0x1000 + tamper.BEHIND_TRACERS, b"\x01")])
-        self.assertEqual(redirected.writes, [(0x2004, b"\xe9" + (0x3000 - 0x2009).to_bytes(4, "little"))])
+        self.assertEqual(intercepted.writes, [(0x2004, b"\xe8" + (0x3000 - 0x2009).to_bytes(4, "little"))])
         with self.assertRaises(tamper.Trouble):
             tamper.rewritten(Code(bytes(32)), 0x3000)
 

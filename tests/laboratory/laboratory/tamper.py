@@ -170,7 +170,7 @@ def misused(memory, users):
 
 
 def rewritten(memory, strange):
-    """Code of the kernel that is not what it was: one bit of a function, and a jump where tracers would be called."""
+    """Code of the kernel that is not what it was: one bit of a function, and a call where a tracer would be called, of what is none."""
     at = memory.address(ARITHMETIC) + BEHIND_TRACERS
     was = memory.program.read(at, 1)[0]
     start = memory.address(TRACED)
@@ -178,11 +178,11 @@ def rewritten(memory, strange):
     place = next((start + code.index(nothing) for nothing in NOTHING if nothing in code), None)
     if place is None:
         raise Trouble(f"`{TRACED}` has no place for tracers: {code.hex()}")
-    jump = b"\xe9" + struct.pack("<i", strange - (place + 5))
+    call = b"\xe8" + struct.pack("<i", strange - (place + 5))
     return [
         Tampering("code changed", [(at, bytes([was ^ 1]))], {
             "changed_text": {"symbol": f"{ARITHMETIC}+{BEHIND_TRACERS:#x}", "length": 1, "place_of": None}}),
-        Tampering("function redirected", [(place, jump)], {"changed_text": {"place_of": "traced functions", "leads_to": f"{strange:#x}"}}),
+        Tampering("function intercepted", [(place, call)], {"changed_text": {"place_of": "traced functions", "leads_to": f"{strange:#x}"}}),
     ]
 
 
