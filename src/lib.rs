@@ -31,6 +31,8 @@ pub mod row;
 
 pub mod walk;
 
+pub mod kernel_text;
+
 pub mod lang;
 
 pub mod plan;

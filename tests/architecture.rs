@@ -37,7 +37,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("pest_derive", &["lang"]),
     ("regex", &["lang", "exec", "session"]),
     ("sha2", &["exec"]),
-    ("iced_x86", &["session"]),
+    ("iced_x86", &["kernel_text", "session"]),
     ("comfy_table", &["render"]),
     ("serde_json", &["render", "cli", "profile"]),
     ("csv", &["render"]),

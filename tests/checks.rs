@@ -108,6 +108,25 @@ fn a_clean_check_ends_well_and_every_format_can_be_read() {
 }
 
 #[test]
+fn code_is_compared_only_with_the_file_that_the_kernel_was_booted_from() {
+    let program = "use \"integrity\"; check changed_text";
+    let (status, rows, notes) = ask(&["-o", "csv", "-e", program]);
+    assert_eq!(status, Some(0), "{notes}");
+    let verdict = "changed_text,not applicable,0,no vmlinux is given: --vmlinux FILE";
+    assert!(rows.contains(verdict), "{rows}");
+    let (status, _, notes) = ask(&["-e", "walk text_changes select *"]);
+    assert_eq!(status, Some(2), "{notes}");
+    assert!(notes.contains("no vmlinux is given"), "{notes}");
+    let other = "tests/fixtures/dwarf/vmlinux-dwarf5";
+    let (status, rows, notes) = ask(&["--vmlinux", other, "-e", program]);
+    assert_eq!((status, rows.as_str()), (Some(2), ""), "{notes}");
+    assert!(notes.contains("is the file of another kernel"), "{notes}");
+    let (status, rows, notes) = ask(&["--vmlinux", "Cargo.toml", "-e", program]);
+    assert_eq!((status, rows.as_str()), (Some(2), ""), "{notes}");
+    assert!(notes.contains("Cargo.toml is not an ELF file"), "{notes}");
+}
+
+#[test]
 fn memory_that_cannot_be_read_is_not_clean() {
     let program = "def check unread as walk tasks as t where *(int *)(0xffff888000000000 + t.pid * 4096) = 7 select t.pid; check";
     let (status, rows, notes) = ask(&["-o", "csv", "-e", program]);
@@ -143,7 +162,10 @@ fn every_shipped_check_can_be_had_on_the_demos_kernel_but_those_of_older_ones() 
     assert!(rows.lines().count() >= 30, "{rows}");
     for line in rows.lines() {
         let is_older = line.contains("\"hooked_system_calls_32\"");
-        assert!(line.contains("\"available\":\"yes\"") != is_older, "{line}");
+        let needs_a_file = line.contains("\"available\":\"no vmlinux is given: --vmlinux FILE\"");
+        assert_eq!(needs_a_file, line.contains("\"changed_text\""), "{line}");
+        let is_there = !is_older && !needs_a_file;
+        assert!(line.contains("\"available\":\"yes\"") == is_there, "{line}");
         assert!(line.contains("\"in_force\":\"no\""), "{line}");
         assert!(
             !line.contains("\"doc\":\"\"") && !line.contains("\"finding\":\"\""),
@@ -239,6 +261,7 @@ fn run_with(answers: u64, text: &str) -> (Heard, Status, u64) {
         built_in_profile: Some(BuiltInProfile::load(demo::profile)),
         variables: Vec::new(),
         ram: None,
+        vmlinux: None,
         scan_budget: u64::MAX,
         search_path: SearchPath::default(),
     })

@@ -56,6 +56,7 @@ fn session_with(profiles: Vec<std::path::PathBuf>) -> Session {
         built_in_profile: Some(BuiltInProfile::load(demo::profile)),
         variables: Vec::new(),
         ram: None,
+        vmlinux: None,
         scan_budget: u64::MAX,
         search_path: SearchPath::default(),
     })

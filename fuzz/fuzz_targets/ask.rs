@@ -47,6 +47,7 @@ fn session() -> Session {
         built_in_profile: Some(BuiltInProfile::load(demo::profile)),
         variables: Vec::new(),
         ram: None,
+        vmlinux: None,
         scan_budget: 1 << 20,
         search_path: SearchPath::default(),
     })

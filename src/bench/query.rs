@@ -45,6 +45,7 @@ impl Conversation {
             built_in_profile,
             variables: Vec::new(),
             ram: None,
+            vmlinux: None,
             scan_budget: LocateOptions::default().scan_budget,
             search_path: SearchPath::default(),
         });

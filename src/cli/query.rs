@@ -72,6 +72,12 @@ pub struct QueryArguments {
     #[arg(short, long = "profile", value_name = "PROFILE.yaml")]
     profiles: Vec<PathBuf>,
 
+    /// The vmlinux or vmlinuz that the target was booted from: its code is compared with that in memory
+    ///
+    /// The check `changed_text` of `use "integrity"` needs it. Take the file from the distribution's package, not from the target.
+    #[arg(long, value_name = "FILE")]
+    vmlinux: Option<PathBuf>,
+
     /// How rows are printed: table, json, ndjson, csv, arrow or parquet; `set format` in a script overrides it
     ///
     /// table: aligned columns that fit the terminal. json: an array for each query. ndjson: an object a line. csv: as RFC 4180, after
@@ -291,6 +297,7 @@ impl QueryArguments {
             built_in_profile: profile,
             variables: self.variables.clone(),
             ram: None,
+            vmlinux: self.vmlinux.clone(),
             search_path: SearchPath::of_this_process(),
         }
     }

@@ -15,6 +15,7 @@ mod evaluate;
 mod format;
 mod frames;
 mod group;
+mod kernel_text;
 mod looping;
 mod materialize;
 mod operator;
@@ -47,6 +48,8 @@ pub struct Target {
     pub slide: u64,
     /// Where the direct map of physical memory begins.
     pub direct_map: u64,
+    /// The build ID in its image, lower-case hexadecimal, where it could be read.
+    pub build_id: Option<Rc<str>>,
     /// Its types and symbols.
     pub catalog: Rc<Catalog>,
 }

@@ -18,6 +18,7 @@ use super::composed;
 use super::condition::Judged;
 use super::context::{Bound, Context, Environment};
 use super::frames::frames;
+use super::kernel_text;
 use super::place::place_of;
 use super::predict::{predict, predict_other_end};
 use super::query::{self, WalkRun};
@@ -39,12 +40,15 @@ pub(super) async fn walk(
         }
         return None;
     }
+    if let CheckedTraversal::Text { comparison, rows } = &source.traversal {
+        return kernel_text::walk(&run.context, comparison, *rows, reader, sink).await;
+    }
     let thin = run.thin.as_ref().filter(|_| number == 0);
     let mut ahead = match thin {
         Some(thin) => thin.ahead(),
         None => Ahead::new(&run.windows, source.id),
     };
-    let windows = run.windows.of_source(source.id);
+    let whole = thin.map(|_| run.windows.of_source(source.id));
     if run.enough.is_some() {
         ahead.pace = Pace::AsWanted;
     }
@@ -59,7 +63,8 @@ pub(super) async fn walk(
         if thin.is_some_and(|thin| !thin.takes(&run.context, element.address)) {
             return ControlFlow::Continue(());
         }
-        prefetch(&run.context, reader, element.address, &windows);
+        let windows = whole.as_deref().unwrap_or(&ahead.windows);
+        prefetch(&run.context, reader, element.address, windows);
         sink(Bound::Element(element)).await
     };
     traverse(
@@ -397,7 +402,8 @@ async fn run_traversal(
         }
         CheckedTraversal::Through { .. }
         | CheckedTraversal::Union(_)
-        | CheckedTraversal::Query(_) => End::Complete,
+        | CheckedTraversal::Query(_)
+        | CheckedTraversal::Text { .. } => End::Complete,
     })
 }
 

@@ -16,7 +16,7 @@ use super::error::GenerateError;
 const MAX_BANNER: u64 = 4096;
 
 /// Below this, a per-CPU symbol is an offset; no image is linked there.
-const LOWEST_IMAGE_ADDRESS: u64 = 0x100_0000;
+pub(super) const LOWEST_IMAGE_ADDRESS: u64 = 0x100_0000;
 
 /// The section of per-CPU variables.
 pub(super) const PERCPU_SECTION: &str = ".data..percpu";

@@ -1,12 +1,14 @@
 //! What a statement can speak of: the kernel's types and symbols, the walk library over them, the user's own definitions.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::generate::KernelFile;
+use crate::kernel_text::Comparison;
 use crate::profile::{Aggregate, LayoutProfile, Library, Member, ProfileError, Type};
 use crate::report::{Report, SourceText};
 use crate::value::{Value, ValueType};
@@ -29,6 +31,10 @@ pub struct Catalog {
     pub profile: Arc<LayoutProfile>,
     /// Walks, columns and functions.
     pub library: Library,
+    /// The file that the kernel was booted from, where one is given (`--vmlinux`).
+    pub kernel_file: Option<Rc<KernelFile>>,
+    /// How its code is compared with that in memory, or why it cannot be.
+    pub(super) comparison: OnceCell<Result<Rc<Comparison>, String>>,
     /// Checked columns and functions, or why they cannot be had on this kernel.
     pub(super) functions: RefCell<FxHashMap<String, Result<CheckedFunction, Vec<Report>>>>,
     /// Names of those being checked now: one that comes up again is defined by itself.
@@ -41,8 +47,19 @@ impl Catalog {
         Self {
             profile,
             library,
+            kernel_file: None,
+            comparison: OnceCell::new(),
             functions: RefCell::default(),
             in_progress: RefCell::default(),
+        }
+    }
+
+    /// The same with the file that the kernel was booted from.
+    #[must_use]
+    pub fn with_kernel_file(self, kernel_file: Option<KernelFile>) -> Self {
+        Self {
+            kernel_file: kernel_file.map(Rc::new),
+            ..self
         }
     }
 

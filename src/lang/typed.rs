@@ -5,7 +5,8 @@
 
 use std::rc::Rc;
 
-use crate::profile::{BitField, Enumeration, Type};
+use crate::kernel_text::Comparison;
+use crate::profile::{BitField, Enumeration, TextRows, Type};
 use crate::value::{Value, ValueType};
 use crate::walk::{
     Entries, HlistKind, MapleLayout, RbtreeLayout, RhashtableLayout, SlabLayout, XarrayLayout,
@@ -432,6 +433,13 @@ pub enum CheckedTraversal {
     Frames(Rc<CheckedFrames>),
     /// Rows of another query.
     Query(Rc<CheckedQuery>),
+    /// Rows of the comparison of the kernel's code with its vmlinux.
+    Text {
+        /// What is compared.
+        comparison: Rc<Comparison>,
+        /// Which rows.
+        rows: TextRows,
+    },
 }
 
 /// A query.
@@ -650,7 +658,7 @@ impl CheckedTraversal {
                 }
             }
             Self::Frames(frames) => expressions.extend(frames.expressions()),
-            Self::Query(_) => {}
+            Self::Query(_) | Self::Text { .. } => {}
         }
     }
 }

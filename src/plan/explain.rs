@@ -208,6 +208,13 @@ fn traversal_to(element: &Type, traversal: &CheckedTraversal) -> String {
             format!("frames of a stack by `{element}`; a few rounds, all frames together")
         }
         CheckedTraversal::Query(_) => "the rows of a query".to_owned(),
+        CheckedTraversal::Text { comparison, .. } => {
+            let text = comparison.text();
+            format!(
+                "the kernel's code beside its vmlinux, {} bytes, one round",
+                text.end - text.start
+            )
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::check::{Check, CheckFile, convert_check};
 use super::frames::FramesTraversal;
+use super::kernel_text::{KernelText, TextRows};
 use super::traversal::{
     ArrayTraversal, BitsTraversal, BranchesTraversal, ChainTraversal, FollowTraversal,
     LinkedTraversal, ListTraversal, MapleTraversal, PerCpuTraversal, RbtreeTraversal,
@@ -75,6 +76,8 @@ struct LibraryFile {
     #[serde(default)]
     page_structs: Option<PageStructs>,
     #[serde(default)]
+    kernel_text: Option<KernelText>,
+    #[serde(default)]
     symbols: BTreeMap<String, String>,
     #[serde(default)]
     walks: BTreeMap<String, WalkFile>,
@@ -137,6 +140,7 @@ macro_rules! with_traversals {
             per_cpu: PerCpuTraversal => PerCpu,
             slab: SlabTraversal => Slab,
             union: Vec<String> => Union,
+            text: TextRows => Text,
         }
     };
     (
@@ -165,7 +169,7 @@ macro_rules! with_traversals {
 }
 
 /// What a walk or variant without a traversal is told.
-const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, branches, trie, array, ring, bits, chain, follow, frames, xarray, radix, maple, per_cpu, slab or union)";
+const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, branches, trie, array, ring, bits, chain, follow, frames, xarray, radix, maple, per_cpu, slab, union or text)";
 
 with_traversals! {
     #[derive(Debug, Deserialize)]
@@ -346,6 +350,8 @@ pub struct Library {
     pub per_cpu: Option<PerCpuArea>,
     /// Where the array of page structs is.
     pub page_structs: Option<PageStructs>,
+    /// Where the kernel changes its own code.
+    pub kernel_text: Option<KernelText>,
     /// Types of symbols, for profiles that do not know them.
     pub symbols: BTreeMap<String, String>,
     /// Entities by name.
@@ -388,6 +394,7 @@ impl Library {
         self.symbols.extend(parsed.symbols);
         self.per_cpu = parsed.per_cpu.or(self.per_cpu.take());
         self.page_structs = parsed.page_structs.or(self.page_structs.take());
+        self.kernel_text = parsed.kernel_text.or(self.kernel_text.take());
         for (name, walk) in parsed.walks {
             let walk = convert_walk(file, &name, walk)?;
             self.walks.insert(name, walk);
@@ -478,6 +485,11 @@ fn contradiction(variant: &WalkVariant) -> Option<&'static str> {
         }
         Traversal::Union(_) if variant.root.is_some() => {
             Some("a union has no root: its walks have")
+        }
+        Traversal::Text(_)
+            if variant.through.is_some() || variant.root.is_some() || variant.filter.is_some() =>
+        {
+            Some("a comparison of the kernel's code has no `root`, `through` or `where`")
         }
         _ if variant.through.is_some() && variant.root.is_some() => {
             Some("has both a `root` and a walk that it goes `through`")

@@ -45,6 +45,7 @@ mod error;
 mod examine;
 mod frames;
 mod header;
+mod kernel_text;
 mod layout;
 mod library;
 mod lines;
@@ -73,6 +74,7 @@ pub use frames::{
     SavedFrame, SavedRegisters,
 };
 pub use header::{Architecture, ByteOrder, Constants, FORMAT, Header, Kind, Origin, PercpuBase};
+pub use kernel_text::{Holds, KernelText, PatchLength, PatchTable, TextRows};
 pub use layout::LayoutProfile;
 pub use library::{
     Definition, ExpressionVariant, Function, Iterate, LIBRARY_FORMAT, Library, LibraryError,

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::frames::FramesTraversal;
+use super::kernel_text::TextRows;
 
 /// An embedded doubly linked list (`include/linux/list.h`).
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -218,4 +219,6 @@ pub enum Traversal {
     Frames(Box<FramesTraversal>),
     /// The elements of other walks by their names, one walk after the other.
     Union(Vec<String>),
+    /// Rows of the comparison of the kernel's code with its vmlinux.
+    Text(TextRows),
 }

@@ -86,6 +86,7 @@ impl Attached {
             space: Rc::new(kernel.space.clone()),
             slide: kernel.virtual_slide,
             direct_map: kernel.page_offset_base.get(),
+            build_id: kernel.build_id.as_deref().map(Rc::from),
             catalog: Rc::clone(catalog),
         };
         let found = Found {

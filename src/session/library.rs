@@ -34,6 +34,7 @@ const FILES: &[(&str, &str)] = &shipped! {
     "routes"
     "storage"
     "waiting"
+    "text"
     "integrity"
 };
 

@@ -73,6 +73,8 @@ pub struct SessionOptions {
     pub variables: Vec<(String, String)>,
     /// Addresses that may be probed for the kernel (`--ram`).
     pub ram: Option<Vec<PhysRange>>,
+    /// The file that the target's kernel was booted from (`--vmlinux`), for the comparison of its code.
+    pub vmlinux: Option<PathBuf>,
     /// Bytes that may be read to say which other kernel is there, where the profile's is not: on a live target few, as nobody waits
     /// minutes for a message; of an image all.
     pub scan_budget: u64,
@@ -128,7 +130,13 @@ impl Session {
             variables: variables(options.variables),
             ..Definitions::default()
         };
-        let catalog = Rc::new(Catalog::new(layout, loaded.library));
+        let vmlinux = options.vmlinux.as_deref();
+        let kernel_file = vmlinux.map(|path| profiles::kernel_file(path, &layout));
+        let kernel_file = kernel_file
+            .transpose()
+            .map_err(|report| (report, Status::Wrong))?;
+        let catalog = Catalog::new(layout, loaded.library).with_kernel_file(kernel_file);
+        let catalog = Rc::new(catalog);
         check::define_from_outside(&catalog, &mut definitions)
             .map_err(|report| (report, Status::Wrong))?;
         Ok(Self {

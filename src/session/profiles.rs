@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::generate::KernelFile;
 use crate::profile::{LIBRARY_FORMAT, LayoutProfile, Library};
 use crate::report::Report;
 
@@ -151,4 +152,26 @@ fn cut_short(path: &Path) -> Report {
     Report::error(format!("{}: the profile has no symbols", path.display()))
         .with_note("symbols are the last part of a profile: the file is cut short, or was made without them")
         .with_hint("make it again: nettlp-profile vmlinux -o kernel.yaml")
+}
+
+/// Opens the file that the kernel of a profile was booted from; one of another kernel is refused.
+pub(super) fn kernel_file(path: &Path, layout: &LayoutProfile) -> Result<KernelFile, Report> {
+    let file = KernelFile::open(path).map_err(|error| {
+        let mut report = Report::from_error(&error);
+        report.hints = error.hints();
+        report
+    })?;
+    let profile = layout.header();
+    match (file.build_id(), profile.build_id.as_deref()) {
+        (Some(of_file), Some(of_profile)) if of_file != of_profile => {
+            let message = format!("{} is the file of another kernel", path.display());
+            Err(Report::error(message)
+                .with_note(format!(
+                    "its build ID is {of_file}, that of the profile's kernel ({}) is {of_profile}",
+                    profile.release
+                ))
+                .with_hint("name the vmlinux or vmlinuz of the kernel that runs"))
+        }
+        _ => Ok(file),
+    }
 }

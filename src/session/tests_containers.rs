@@ -50,6 +50,7 @@ pub(super) fn session_with(memory: SparseMemory, profiles: Vec<PathBuf>) -> Sess
         built_in_profile: Some(super::BuiltInProfile::load(demo::profile)),
         variables: Vec::new(),
         ram: None,
+        vmlinux: None,
         scan_budget: u64::MAX,
         search_path: SearchPath::default(),
     })

@@ -229,6 +229,23 @@ def verdict(name, word, findings=0):
     return {"check": name, "verdict": word, "findings": findings, "why": ""}
 
 
+class Code:
+    """Two functions in memory: the second is traced, behind a mark of four bytes."""
+
+    def __init__(self, traced):
+        self.program = self
+        self.memory = {tamper.ARITHMETIC: (0x1000, bytes(32)), tamper.TRACED: (0x2000, traced)}
+
+    def address(self, name):
+        """Where a function begins."""
+        return self.memory[name][0]
+
+    def read(self, address, length):
+        """Bytes of one of them."""
+        start, code = next((start, code) for start, code in self.memory.values() if start <= address < start + len(code))
+        return code[address - start:address - start + length]
+
+
 class TamperTest(unittest.TestCase):
     """What is written into a copy, and how the answer is judged."""
 
@@ -242,6 +259,14 @@ class TamperTest(unittest.TestCase):
         for at, data in tamper.gate_to(0xffffffff81234567):
             gate[at:at + len(data)] = data
         self.assertEqual(gate.hex(), "6745" + "ffffffff" + "2381" + "ffffffff" + "ffffffff")
+
+    def test_code_is_rewritten_where_nothing_else_is(self):
+        """One bit, and a call from behind the mark of code that is none."""
+        changed, intercepted = tamper.rewritten(Code(b"\xf3\x0f\x1e\xfa" + tamper.NOTHING[0] + bytes(16)), 0x3000)
+        self.assertEqual(changed.writes, [(0x1000 + tamper.BEHIND_TRACERS, b"\x01")])
+        self.assertEqual(intercepted.writes, [(0x2004, b"\xe8" + (0x3000 - 0x2009).to_bytes(4, "little"))])
+        with self.assertRaises(tamper.Trouble):
+            tamper.rewritten(Code(bytes(32)), 0x3000)
 
     def test_addresses_are_found_in_the_file_and_restored(self):
         """Above 3.5 GiB the file goes on at 4 GiB; what was written twice is put right."""

@@ -9,8 +9,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::generate::error::GenerateError;
+use crate::generate::from_btf::read_whole;
 use crate::generate::progress::{Counted, Progress};
 use crate::generate::unpack::{MAX_DICTIONARY_KIB, MAX_ZSTD_WINDOW, Packing};
+use crate::generate::vmlinuz;
 
 /// A kernel with everything that can be built in has less than a quarter of this.
 const MAX_UNPACKED: u64 = 8 << 30;
@@ -67,6 +69,26 @@ pub(super) fn open(path: &Path, progress: &Progress) -> Result<Opened, GenerateE
         }
         None => Ok(opened),
     }
+}
+
+/// As [`open`]; of a kernel that boots, the kernel that it unpacks.
+pub(super) fn open_bootable(path: &Path, progress: &Progress) -> Result<Opened, GenerateError> {
+    let opened = open(path, progress)?;
+    let mut start = [0; 1024];
+    if opened.file.read_exact_at(&mut start, 0).is_err() || !vmlinuz::is_vmlinuz(&start) {
+        return Ok(opened);
+    }
+    let kernel = vmlinuz::kernel(&read_whole(path)?);
+    let kernel = kernel.map_err(|source| GenerateError::Vmlinuz {
+        path: path.to_owned(),
+        source,
+    })?;
+    let unpacker = Unpacker {
+        path,
+        limit: MAX_UNPACKED,
+        progress,
+    };
+    unpacker.keep(kernel.as_slice())
 }
 
 /// Whether a format is unpacked as it is read.

@@ -117,8 +117,22 @@ impl Vmlinux {
         Ok(vmlinux)
     }
 
+    /// Opens a file by itself, as [`Vmlinux::open_with`] does, or the kernel in one that boots; no other file is looked for.
+    pub(super) fn open_alone(path: &Path, progress: &Progress) -> Result<Self, GenerateError> {
+        let opened = container::open_bootable(path, progress)?;
+        Self::open_opened(path, opened, Role::Kernel)
+    }
+
     fn open_as(path: &Path, role: Role, progress: &Progress) -> Result<Self, GenerateError> {
-        let container::Opened { file, length } = container::open(path, progress)?;
+        Self::open_opened(path, container::open(path, progress)?, role)
+    }
+
+    fn open_opened(
+        path: &Path,
+        opened: container::Opened,
+        role: Role,
+    ) -> Result<Self, GenerateError> {
+        let container::Opened { file, length } = opened;
         let mut vmlinux = Self {
             path: path.to_owned(),
             file,
@@ -363,6 +377,11 @@ impl Vmlinux {
         let start = header.sh_offset.saturating_add(offset);
         self.read(&format!("section {name}"), start, length)
             .map(Some)
+    }
+
+    /// What of the file is loaded where.
+    pub(super) fn segments(&self) -> &[ProgramHeader] {
+        &self.segments
     }
 
     /// The physical address that a link address is loaded at.

@@ -127,7 +127,13 @@ impl Checker<'_> {
                 ..Scope::default()
             };
             let id = id.unwrap_or_else(|| this.new_source());
-            this.library_walk(id, &named(name), walk, &source, &scope)
+            let found = this.library_walk(id, &named(name), walk, &source, &scope)?;
+            if found.cells.is_empty() {
+                return Some(found);
+            }
+            let message = format!("`{name}` has rows and no elements");
+            this.error(span, message, "it cannot be part of another walk");
+            None
         })
     }
 

@@ -224,7 +224,7 @@ impl Checker<'_> {
             span,
             format!(
                 "`{name}` takes {wanted}, and {}",
-                super::source::given_count(arguments.len())
+                given_count(arguments.len())
             ),
             example,
         );
@@ -451,5 +451,14 @@ impl Checker<'_> {
             },
             _ => self.read(argument),
         }
+    }
+}
+
+/// `1 is given`, `2 are given`.
+pub(super) fn given_count(count: usize) -> String {
+    match count {
+        0 => "none is given".to_owned(),
+        1 => "1 is given".to_owned(),
+        _ => format!("{count} are given"),
     }
 }

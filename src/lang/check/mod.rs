@@ -8,6 +8,7 @@ mod definition;
 mod expression;
 mod frames;
 mod function;
+mod kernel_text;
 mod library;
 mod linked;
 mod member;

@@ -12,17 +12,9 @@ use crate::value::ValueType;
 use super::Checker;
 use super::ad_hoc::traversals;
 use super::composed::Whole;
+use super::function::given_count;
 use super::query::{element_of, query_source};
 use super::scope::{Scope, ScopeSource, typed};
-
-/// `1 is given`, `2 are given`.
-pub(super) fn given_count(count: usize) -> String {
-    match count {
-        0 => "none is given".to_owned(),
-        1 => "1 is given".to_owned(),
-        _ => format!("{count} are given"),
-    }
-}
 
 impl Checker<'_> {
     /// One source of a query; what stands for it where it is refused, since the rest of the query can be checked all the same.
@@ -165,6 +157,9 @@ impl Checker<'_> {
         scope: &Scope<'_>,
     ) -> Option<ScopeSource> {
         let variant = self.walk_variant(&name.text, walk, name.span)?;
+        if let Traversal::Text(rows) = variant.traversal {
+            return self.text_source(id, name, rows, source);
+        }
         let element = self.library_type(&walk.element, name.span)?;
         let (base, owner) = self.base(name, walk, &variant, source, scope)?;
         let place = format!("{}: walks.{}", walk.file, name.text);

@@ -63,7 +63,8 @@ impl Checker<'_> {
             source: Rc::new(checked),
             owner,
             cells: Vec::new(),
-            is_unknown: element.is_none(),
+            // Rows have columns that their walk alone knows.
+            is_unknown: matches!(element, None | Some(Type::Void)),
         }
     }
 

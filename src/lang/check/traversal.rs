@@ -85,7 +85,7 @@ impl Checker<'_> {
                     this.follow(Typed { span, ..pointer }, element)
                 })
             }
-            Traversal::Union(_) => None,
+            Traversal::Union(_) | Traversal::Text(_) => None,
             Traversal::Tree(tree) => self.library_tree(tree, base?.clone(), element, span),
             Traversal::Array(array) => {
                 let base =

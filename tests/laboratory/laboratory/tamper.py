@@ -23,6 +23,10 @@ DISGUISE = "kworker/0:9"
 # include/linux/mm.h, VM_WRITE and VM_EXEC
 WRITABLE_CODE = 0x2 | 0x4
 RANGE = re.compile(r"(0x[0-9a-f]+)-(0x[0-9a-f]+)@(0x[0-9a-f]+)")
+# A function of nothing but arithmetic, in which the kernel patches nothing behind the place of its tracers.
+ARITHMETIC, BEHIND_TRACERS = "int_sqrt", 16
+# A function that is traced, and what stands at the place of its tracers: nothing, in five bytes.
+TRACED, NOTHING = "commit_creds", (bytes.fromhex("0f1f440000"), bytes.fromhex("6666666690"))
 # Checks that a kernel may lack the symbols for, and the symbol.
 MAY_LACK = {"hooked_system_calls_32": "ia32_sys_call_table"}
 
@@ -93,7 +97,8 @@ def tamperings(memory):
     users = [task for task in memory.tasks if task.mm and number(task.pid) > 1]
     if len(users) < 6:
         raise Trouble("the guest has too few processes to tamper with")
-    return [*hidden(memory, users), *hooked(memory, memory.address("init_task")), *misused(memory, users)]
+    strange = memory.address("init_task")
+    return [*hidden(memory, users), *hooked(memory, strange), *misused(memory, users), *rewritten(memory, strange)]
 
 
 def number(thing):
@@ -164,6 +169,23 @@ def misused(memory, users):
     ]
 
 
+def rewritten(memory, strange):
+    """Code of the kernel that is not what it was: one bit of a function, and a call where a tracer would be called, of what is none."""
+    at = memory.address(ARITHMETIC) + BEHIND_TRACERS
+    was = memory.program.read(at, 1)[0]
+    start = memory.address(TRACED)
+    code = memory.program.read(start, 16)
+    place = next((start + code.index(nothing) for nothing in NOTHING if nothing in code), None)
+    if place is None:
+        raise Trouble(f"`{TRACED}` has no place for tracers: {code.hex()}")
+    call = b"\xe8" + struct.pack("<i", strange - (place + 5))
+    return [
+        Tampering("code changed", [(at, bytes([was ^ 1]))], {
+            "changed_text": {"symbol": f"{ARITHMETIC}+{BEHIND_TRACERS:#x}", "length": 1, "place_of": None}}),
+        Tampering("function intercepted", [(place, call)], {"changed_text": {"place_of": "traced functions", "leads_to": f"{strange:#x}"}}),
+    ]
+
+
 def anonymous_mapping(task):
     """A mapping of a process that is no file's, and not its stack or heap."""
     from drgn.helpers.linux.mm import for_each_vma
@@ -199,7 +221,8 @@ def check(folder, programs):
     if not (folder / "core.elf").exists():
         raise Trouble(f"{folder} has no core.elf: boot it with --core")
     meta = json.loads((folder / "meta.json").read_text())
-    profile = programs.profile(kernels.prepare(meta["version"]))
+    booted = kernels.prepare(meta["version"])
+    profile = programs.profile(booted)
     memory = expressions.Memory(folder)
     lacking = [name for name, symbol in MAY_LACK.items() if not has_symbol(memory, symbol)]
     done, kernel = tamperings(memory), memory.program["init_mm"].address_of_()
@@ -208,7 +231,7 @@ def check(folder, programs):
             for address, data in (write for one in chosen for write in one.writes):
                 ram.write(int(follow_phys(kernel, address)), data)
             started = time.monotonic()
-            answer = programs.query(flags, profile, ["-e", SCRIPT])
+            answer = programs.query(flags, profile, ["--vmlinux", booted.vmlinux, "-e", SCRIPT])
             ram.restore()
             expected = {check: says for one in chosen for check, says in one.finds.items()}
             wrong = judge(answer.rows, answer.status, expected, lacking)

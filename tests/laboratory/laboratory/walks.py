@@ -24,8 +24,9 @@ def on_guest(folder, programs):
     if not (folder / "meta.json").exists():
         raise Trouble(f"{folder} holds no guest: make one with `lab boot`")
     meta = json.loads((folder / "meta.json").read_text())
-    profile = programs.profile(kernels.prepare(meta["version"]))
-    answer = programs.query(target.image_flags(folder), profile, ["-e", "show walks"])
+    booted = kernels.prepare(meta["version"])
+    flags = [*target.image_flags(folder), "--vmlinux", booted.vmlinux]
+    answer = programs.query(flags, programs.profile(booted), ["-e", "show walks"])
     if answer.status != 0 or not answer.rows:
         raise Trouble(f"{folder}: `show walks` ends with status {answer.status}: {answer.notes}")
     return meta["version"], meta["release"], {row["name"]: row for row in answer.rows}
