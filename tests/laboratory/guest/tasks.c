@@ -82,7 +82,7 @@ static void in_vfork(void *unused)
     }
 }
 
-/* The kernel writes to a page that nobody provides: it waits in an exception that came while it ran, in state D. */
+/* The kernel writes to a page that nobody provides: it waits in an exception that came while it ran. */
 static void in_fault(void *unused)
 {
     (void)unused;
