@@ -189,34 +189,30 @@ impl<'s> Search<'s> {
         }
     }
 
-    /// The stretches of what is still open.
+    /// The stretches of what is still open. None goes beyond the place that it begins in.
     fn changes(&self) -> Vec<Difference> {
         let mut changes: Vec<Difference> = Vec::new();
+        let mut last_site = None;
         let open = self.is_open.iter().enumerate().filter(|(_, open)| **open);
         for (at, _) in open {
+            let site = self.site_at(at);
             match changes.last_mut() {
                 Some(last)
-                    if at - last.range.end < GAP && at - last.range.start < LONGEST_STRETCH =>
+                    if site == last_site
+                        && at - last.range.end < GAP
+                        && at - last.range.start < LONGEST_STRETCH =>
                 {
                     last.range.end = at + 1;
                 }
                 _ => changes.push(Difference {
                     range: at..at + 1,
-                    table: None,
-                    leads_to: None,
+                    table: site.map(|site| site.table),
+                    leads_to: site
+                        .and_then(|site| self.at(site))
+                        .and_then(|found| found.leads_out()),
                 }),
             }
-        }
-        for change in &mut changes {
-            let Some(site) = self.site_at(&change.range) else {
-                continue;
-            };
-            change.table = Some(site.table);
-            let is_inside =
-                site.start <= change.range.start && change.range.end <= site.range().end;
-            if is_inside {
-                change.leads_to = self.at(site).and_then(|found| found.leads_out());
-            }
+            last_site = site;
         }
         changes
     }
@@ -238,13 +234,12 @@ impl<'s> Search<'s> {
         })
     }
 
-    /// A place of a table that is in a range.
-    fn site_at(&self, range: &Range<usize>) -> Option<&Site> {
+    /// The place of a table that a byte is in.
+    fn site_at(&self, at: usize) -> Option<&'s Site> {
         let sites = self.code.sites;
-        let before = sites.partition_point(|site| site.start < range.end);
+        let before = sites.partition_point(|site| site.start <= at);
         let near = sites.get(..before)?.iter().rev();
-        let near = near.take_while(|site| site.start + LONGEST_STRETCH >= range.start);
-        let mut near = near.filter(|site| site.range().end > range.start);
-        near.next()
+        let mut near = near.take_while(|site| site.start + LONGEST_STRETCH >= at);
+        near.find(|site| site.range().end > at)
     }
 }

@@ -437,6 +437,27 @@ fn a_jump_out_of_the_code_tells_where() {
 }
 
 #[test]
+fn a_change_ends_where_the_next_place_begins() {
+    let text = code(&[0xe8, 0, 0, 0, 0, 0xe8, 0, 0, 0, 0]);
+    let found = code(&[0xe8, 0, 0, 0x10, 0, 0xe8, 0, 0, 0x20, 0]);
+    let entries = [
+        distance(4),
+        ((TEXT + 9).wrapping_sub(TABLE + 4) as u32).to_le_bytes(),
+    ]
+    .concat();
+    let file = elf(&[(".text", TEXT, &text), (".table", TABLE, &entries)]);
+    let places = Table {
+        ranges: range(8),
+        ..table(PlaceLength::Instruction, &[Holds::Call])
+    };
+    let comparison = Comparison::new(opened(&file).unwrap(), ".text", vec![places]).unwrap();
+    let changes = comparison.compare(&found, SLIDE).unwrap().changes;
+    let leads = changes.iter().map(|change| change.leads_to);
+    let wanted = [TEXT + 9 + 0x10_0000, TEXT + 14 + 0x20_0000].map(Some);
+    assert_eq!(leads.collect::<Vec<_>>(), wanted);
+}
+
+#[test]
 fn addresses_of_eight_bytes_and_a_short_last_entry_are_places_too() {
     // struct paravirt_patch_site: an address, a type, a length; filled up to 16 bytes but for the last.
     let mut entries = (TEXT + 1).to_le_bytes().to_vec();
