@@ -76,12 +76,15 @@ pub(super) fn apply(
         return value(attempt, body, scope.with_locals(arguments));
     }
     let known = key.and_then(|key| attempt.context.take_loop(&key));
+    let is_new = known.is_none();
     let mut state = known.unwrap_or_else(|| LoopState::new(arguments, attempt.reader.depth()));
-    let outcome = match &function.body {
-        FunctionBody::Loop { .. } => go_on(attempt, function, &mut state, scope),
-        FunctionBody::Expression(body) => once(attempt, body, &mut state, scope),
+    let (outcome, is_loop) = match &function.body {
+        FunctionBody::Loop { .. } => (go_on(attempt, function, &mut state, scope), true),
+        FunctionBody::Expression(body) => (once(attempt, body, &mut state, scope), false),
     };
-    if let Some(key) = key {
+    // What was had at once of the loops inside is had at once again: they are kept, each by itself, and are fewer.
+    let is_worth_keeping = is_loop || !is_new || outcome.is_pending();
+    if let (Some(key), true) = (key, is_worth_keeping) {
         attempt.context.keep_loop(key, state);
     }
     outcome

@@ -24,9 +24,11 @@ pub(super) const MAGIC: &[u8] = b"NQ-RECORDING\0\r\n\x1a";
 const VERSION: u32 = 1;
 /// Bytes of a frame before its zstd frame.
 const FRAME_HEADER: usize = 9;
-/// Longest frame that is written or believed, in plain bytes.
+/// Longest frame that is believed, in plain bytes.
 const LONGEST_FRAME: usize = 8 << 20;
-/// Longest run in a frame, in bytes, so that a frame always has room for one more.
+/// Plain bytes after which a frame is ended: few, so that what is unpacked is still near when it is taken apart.
+const FULL_FRAME: usize = 512 << 10;
+/// Longest run in a frame, in bytes.
 const LONGEST_RUN: usize = 1 << 20;
 /// Addresses that one recording may describe, bytes or failures, before it is taken for a decompression bomb.
 pub(super) const MOST_DESCRIBED: u64 = 1 << 30;
@@ -138,10 +140,11 @@ impl Recording {
             });
         }
         let mut described = 0;
+        let mut plain = Vec::new();
         while let Some(frame) = Frame::take(&mut rest) {
             let offset = (bytes.len() - rest.len() - frame.stored.len() - FRAME_HEADER) as u64;
             let damaged = |what| Problem::RecordingDamaged { offset, what };
-            let plain = frame.unpack().map_err(damaged)?;
+            frame.unpack(&mut plain).map_err(damaged)?;
             recording.complete = false;
             match frame.kind {
                 b'N' => recording.read_labels(&plain).map_err(damaged)?,
@@ -184,7 +187,7 @@ impl Recording {
             plain.clear();
         }
         for (start, run) in self.blocks.runs(LONGEST_RUN) {
-            if plain.len() + LONGEST_RUN + 32 > LONGEST_FRAME {
+            if plain.len() >= FULL_FRAME {
                 frames.extend(frame(b'B', &plain, level));
                 plain.clear();
             }
@@ -305,16 +308,18 @@ impl<'a> Frame<'a> {
         })
     }
 
-    fn unpack(&self) -> Result<Vec<u8>, &'static str> {
+    /// Unpacks it into `plain`, in place of what was there.
+    fn unpack(&self, plain: &mut Vec<u8>) -> Result<(), &'static str> {
         if self.plain > LONGEST_FRAME {
             return Err("it is longer than any frame is");
         }
-        let plain = zstd::bulk::decompress(self.stored, self.plain)
+        plain.resize(self.plain, 0);
+        let length = zstd::bulk::decompress_to_buffer(self.stored, plain)
             .map_err(|_| "it does not unpack, or its checksum is wrong")?;
-        if plain.len() != self.plain {
+        if length != self.plain {
             return Err("it unpacks to another length than it says");
         }
-        Ok(plain)
+        Ok(())
     }
 }
 
