@@ -186,6 +186,9 @@ impl QueryArguments {
             recording
                 .finish()
                 .map_err(|error| (error.report(), Status::Failed))?;
+        } else {
+            // Nothing of it has to be ended, and the system takes all memory back at once.
+            std::mem::forget(session);
         }
         match console.finish() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {

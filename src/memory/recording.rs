@@ -141,10 +141,13 @@ impl Recording {
         }
         let mut described = 0;
         let mut plain = Vec::new();
+        let mut unpacker = zstd::bulk::Decompressor::new().ok();
         while let Some(frame) = Frame::take(&mut rest) {
             let offset = (bytes.len() - rest.len() - frame.stored.len() - FRAME_HEADER) as u64;
             let damaged = |what| Problem::RecordingDamaged { offset, what };
-            frame.unpack(&mut plain).map_err(damaged)?;
+            frame
+                .unpack(unpacker.as_mut(), &mut plain)
+                .map_err(damaged)?;
             recording.complete = false;
             match frame.kind {
                 b'N' => recording.read_labels(&plain).map_err(damaged)?,
@@ -309,12 +312,18 @@ impl<'a> Frame<'a> {
     }
 
     /// Unpacks it into `plain`, in place of what was there.
-    fn unpack(&self, plain: &mut Vec<u8>) -> Result<(), &'static str> {
+    fn unpack(
+        &self,
+        unpacker: Option<&mut zstd::bulk::Decompressor<'_>>,
+        plain: &mut Vec<u8>,
+    ) -> Result<(), &'static str> {
         if self.plain > LONGEST_FRAME {
             return Err("it is longer than any frame is");
         }
         plain.resize(self.plain, 0);
-        let length = zstd::bulk::decompress_to_buffer(self.stored, plain)
+        let length = unpacker
+            .ok_or("there is no memory to unpack it")?
+            .decompress_to_buffer(self.stored, plain.as_mut_slice())
             .map_err(|_| "it does not unpack, or its checksum is wrong")?;
         if length != self.plain {
             return Err("it unpacks to another length than it says");

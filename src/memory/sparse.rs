@@ -52,7 +52,11 @@ impl Page {
             return;
         }
         let replaced = self.known_before(within.start)..self.known_before(within.end);
-        self.bytes.splice(replaced, bytes.iter().copied());
+        if replaced.start == self.bytes.len() {
+            self.bytes.extend_from_slice(bytes);
+        } else {
+            self.bytes.splice(replaced, bytes.iter().copied());
+        }
         self.mark(within, Cell::Known, |_| true);
     }
 
