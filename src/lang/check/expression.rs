@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use crate::lang::ast::{
-    Expression, ExpressionKind, InSet, Literal, LogicalOperator, Name, Query, Span, UnaryOperator,
+    BinaryOperator, Expression, ExpressionKind, InSet, Literal, LogicalOperator, Name, Query, Span,
+    UnaryOperator,
 };
 use crate::lang::typed::{CheckedQuery, Conversion, Node, Typed};
 use crate::profile::{Encoding, Type};
@@ -457,6 +458,7 @@ impl Checker<'_> {
                 let members: Vec<Typed> = checked.into_iter().collect::<Option<_>>()?;
                 for member in &members {
                     self.check_comparable(&value, member, member.span)?;
+                    self.doubt(BinaryOperator::Equal, &value, member);
                 }
                 Node::InList(Box::new(value), members)
             }

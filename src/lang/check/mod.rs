@@ -5,6 +5,7 @@ mod aggregate;
 mod cast;
 mod composed;
 mod definition;
+mod doubts;
 mod expression;
 mod frames;
 mod function;

@@ -112,6 +112,7 @@ impl Checker<'_> {
             }
         }
         self.check_comparable(&left, &right, span)?;
+        self.doubt(operator, &left, &right);
         Some(binary_node(operator, left, right, ValueType::Boolean, span))
     }
 

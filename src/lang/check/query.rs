@@ -143,6 +143,10 @@ impl Checker<'_> {
             distinct: walk.selection.distinct,
             grouping,
         };
+        if outer.is_none() {
+            let spans: Vec<_> = walk.sources.iter().map(|source| source.span).collect();
+            self.doubt_sources(&body, &spans);
+        }
         Some((body, columns, order))
     }
 
