@@ -7,6 +7,7 @@ use crate::lang::ast::{ExplainMode, Query};
 use crate::lang::check::check_query;
 use crate::plan::{Plan, explain};
 use crate::report::SourceText;
+use crate::row::Rows;
 use crate::wave::Cost;
 
 use super::Session;
@@ -47,6 +48,11 @@ impl Session {
         let Found { engine, target, .. } = found;
         let prediction = exec::predict_cost(engine, target, plan, name, self.budget())
             .map_err(|_| Status::Failed)?;
+        let spent = engine.cost();
+        if prediction.basis != Basis::LastRun && spent.unanswered > 0 {
+            // What is told of a target that does not answer is worth nothing.
+            return self.judge(&Rows::default(), &spent, output);
+        }
         output.text(&predicted(&prediction));
         if mode == ExplainMode::Plan {
             return Ok(Status::Complete);
