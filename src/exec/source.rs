@@ -48,7 +48,6 @@ pub(super) async fn walk(
         Some(thin) => thin.ahead(),
         None => Ahead::new(&run.windows, source.id),
     };
-    let whole = thin.map(|_| run.windows.of_source(source.id));
     if run.enough.is_some() {
         ahead.pace = Pace::AsWanted;
     }
@@ -63,7 +62,7 @@ pub(super) async fn walk(
         if thin.is_some_and(|thin| !thin.takes(&run.context, element.address)) {
             return ControlFlow::Continue(());
         }
-        let windows = whole.as_deref().unwrap_or(&ahead.windows);
+        let windows = thin.map_or(&*ahead.windows, |thin| &thin.whole);
         prefetch(&run.context, reader, element.address, windows);
         sink(Bound::Element(element)).await
     };

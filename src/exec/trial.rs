@@ -115,7 +115,7 @@ pub(super) struct Thin {
     /// What is read of every element.
     windows: Rc<Windows>,
     /// What the query reads of an element.
-    whole: Vec<Window>,
+    pub(super) whole: Vec<Window>,
 }
 
 impl Thin {
@@ -256,14 +256,15 @@ impl Trial {
         loop {
             let (_, computed) = self.step(&walked, every, &reader).await;
             last = last.next(elements, computed, reads(), beyond);
-            // What has been read is part of what the query reads.
-            last.predicted = last.predicted.max(reader.engine().fewest_reads(true));
             let spent = last.reads.saturating_sub(reads_of_links);
             if every == 1 || spent >= ENOUGH_READS {
-                return last;
+                break;
             }
             every /= 2;
         }
+        // What has been read is part of what the query reads.
+        last.predicted = last.predicted.max(reader.engine().fewest_reads(true));
+        last
     }
 
     /// Runs the query, with the rows of one of `every` elements. It begins where the query begins; what steps before it have read is

@@ -13,7 +13,7 @@ use crate::plan::Plan;
 use crate::report::{Report, SourceText};
 use crate::row::{Row, Rows, Schema};
 use crate::value::{Value, ValueType};
-use crate::wave::{Budget, Cost, Stopped};
+use crate::wave::{Budget, Cost, Stalled, Stopped};
 
 use super::attach::Found;
 use super::output::{Output, Statistics, Status};
@@ -149,13 +149,7 @@ impl Session {
         let name = query_text(source, query);
         found.engine.set_predictors(self.settings.predictors);
         let (rows, cost) = exec::run(&found.engine, &found.target, &plan, name, self.budget())
-            .map_err(|stalled| {
-                output.report(
-                    &Report::from_error(&stalled)
-                        .with_hint("this is a defect of nettlp-q; please report the query"),
-                );
-                Status::Failed
-            })?;
+            .map_err(|stalled| tell_stalled(&stalled, output))?;
         output.statistics(&statistics(&found, &rows, &cost, retries));
         let status = self.judge(&rows, &cost, output)?;
         Ok((rows, status))
@@ -232,10 +226,7 @@ impl Session {
         let found = self.attached.found(&self.catalog, output)?;
         let retries = found.engine.counters().retries;
         let (values, cost) = exec::evaluate(&found.engine, &found.target, trees, self.budget())
-            .map_err(|stalled| {
-                output.report(&Report::from_error(&stalled));
-                Status::Failed
-            })?;
+            .map_err(|stalled| tell_stalled(&stalled, output))?;
         let none = Rows::default();
         let counted = Statistics {
             rows: values.len() as u64,
@@ -358,6 +349,15 @@ impl Session {
         }
         Err(Status::Failed)
     }
+}
+
+/// Tells of a query that cannot go on, which none should.
+pub(super) fn tell_stalled(stalled: &Stalled, output: &mut dyn Output) -> Status {
+    output.report(
+        &Report::from_error(stalled)
+            .with_hint("this is a defect of nettlp-q; please report the query"),
+    );
+    Status::Failed
 }
 
 /// An expression's text, white space made one.

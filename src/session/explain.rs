@@ -12,7 +12,7 @@ use crate::wave::Cost;
 
 use super::Session;
 use super::attach::Found;
-use super::execute::query_text;
+use super::execute::{query_text, tell_stalled};
 use super::output::{Output, Status};
 
 impl Session {
@@ -47,7 +47,7 @@ impl Session {
     ) -> Result<Status, Status> {
         let Found { engine, target, .. } = found;
         let prediction = exec::predict_cost(engine, target, plan, name, self.budget())
-            .map_err(|_| Status::Failed)?;
+            .map_err(|stalled| tell_stalled(&stalled, output))?;
         let spent = engine.cost();
         if prediction.basis != Basis::LastRun && spent.unanswered > 0 {
             // What is told of a target that does not answer is worth nothing.
@@ -57,8 +57,8 @@ impl Session {
         if mode == ExplainMode::Plan {
             return Ok(Status::Complete);
         }
-        let (rows, cost) =
-            exec::run(engine, target, plan, name, self.budget()).map_err(|_| Status::Failed)?;
+        let (rows, cost) = exec::run(engine, target, plan, name, self.budget())
+            .map_err(|stalled| tell_stalled(&stalled, output))?;
         output.text(&measured(found, rows.rows.len(), &cost));
         self.judge(&rows, &cost, output)
     }

@@ -10,6 +10,7 @@ use crate::value::Value;
 
 use super::Session;
 use super::attach::Found;
+use super::execute::tell_stalled;
 use super::execute::text_at;
 use super::output::{Output, Status};
 
@@ -161,10 +162,7 @@ impl Session {
                     Status::Complete
                 })
             }
-            Err(stalled) => {
-                output.report(&Report::from_error(&stalled));
-                Err(Status::Failed)
-            }
+            Err(stalled) => Err(tell_stalled(&stalled, output)),
         }
     }
 
@@ -189,10 +187,7 @@ impl Session {
             }
             (walk, unreadable)
         });
-        let ((walk, unreadable), _) = walked.map_err(|stalled| {
-            output.report(&Report::from_error(&stalled));
-            Status::Failed
-        })?;
+        let ((walk, unreadable), _) = walked.map_err(|stalled| tell_stalled(&stalled, output))?;
         let mut text = String::new();
         for visited in walk.trace() {
             text.push_str(&format!("{visited}\n"));

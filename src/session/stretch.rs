@@ -7,11 +7,11 @@ use std::task::Poll;
 use crate::addr::{PAGE_SIZE, PhysAddr, PhysRange, VirtAddr};
 use crate::memory::{Order, ReadFailure, Stream};
 use crate::paging::AddressSpace;
-use crate::report::Report;
 use crate::wave::Reader;
 
 use super::Session;
 use super::attach::Found;
+use super::execute::tell_stalled;
 use super::output::{Output, Status};
 
 /// Pages that are translated at the same time.
@@ -126,10 +126,7 @@ impl Session {
         });
         match translated {
             Ok((parts, _)) => Ok(parts),
-            Err(stalled) => {
-                output.report(&Report::from_error(&stalled));
-                Err(Status::Failed)
-            }
+            Err(stalled) => Err(tell_stalled(&stalled, output)),
         }
     }
 

@@ -195,13 +195,8 @@ impl Engine {
     /// In how many reads a query of this name, which has run before, asks at its beginning for what it needed then; `None`: it does not.
     pub fn recalled_reads(&self, name: &str) -> Option<u64> {
         let recollection = self.recollection.borrow();
-        let mut lines = self
-            .predicts
-            .get()
-            .then(|| recollection.of(name))??
-            .to_vec();
-        let max_read = self.reading.borrow().memory.limits().max_read;
-        Some(merge(&mut lines, max_read).len() as u64)
+        let lines = self.predicts.get().then(|| recollection.of(name))??;
+        Some(self.merged(lines.to_vec()))
     }
 
     /// Runs a query to its end: forgets what earlier ones read, polls `start`'s future and all that it spawns, and returns the
@@ -403,7 +398,11 @@ impl Engine {
     /// The fewest reads of at most `max_read` bytes, none across 4 KiB, that have in them every byte that the last query needed, or
     /// that it needed or its predictors looked at.
     pub fn fewest_reads(&self, with_predictors: bool) -> u64 {
-        let mut lines = self.lines(with_predictors);
+        self.merged(self.lines(with_predictors))
+    }
+
+    /// In how many reads lines fit.
+    fn merged(&self, mut lines: Vec<u64>) -> u64 {
         let max_read = self.reading.borrow().memory.limits().max_read;
         merge(&mut lines, max_read).len() as u64
     }
