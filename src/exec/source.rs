@@ -7,7 +7,7 @@ use crate::addr::VirtAddr;
 use crate::lang::typed::{CheckedSource, CheckedTraversal, Typed};
 use crate::value::{Place, Reason, Value};
 use crate::walk::{
-    Array, Bits, Branches, Chain, Element, End, Hlist, List, Maple, Pace, PerCpu, Rbtree,
+    Array, Bits, Branches, Chain, Element, End, Hlist, List, Maple, Pace, PerCpu, Rbtree, Records,
     Rhashtable, Ring, Slab, SlabLayout, Tree, Trie, Xarray,
 };
 use crate::wave::{Borrowed, Reader};
@@ -283,6 +283,26 @@ async fn run_traversal(
             }
             .walk(sink)
             .await
+        }
+        CheckedTraversal::Records {
+            base,
+            length,
+            first,
+            end,
+            smallest,
+            size,
+            size_width,
+        } => {
+            let records = Records {
+                base: VirtAddr::new(number_of(base).await?),
+                length: number_of(length).await?,
+                first: number_of(first).await?,
+                end: number_of(end).await?,
+                smallest: *smallest,
+                size: *size,
+                size_width: *size_width,
+            };
+            records.walk(reader, space, sink).await
         }
         CheckedTraversal::Branches {
             first,

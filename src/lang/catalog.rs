@@ -9,7 +9,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::generate::KernelFile;
 use crate::kernel_text::Comparison;
-use crate::profile::{Aggregate, LayoutProfile, Library, Member, ProfileError, Type};
+use crate::profile::{
+    Aggregate, LayoutProfile, Library, Member, ProfileError, Type, Walk, WalkVariant,
+};
 use crate::report::{Report, SourceText};
 use crate::value::{Value, ValueType};
 
@@ -96,6 +98,16 @@ impl Catalog {
             }
         }
         Ok(unmet)
+    }
+
+    /// The type of a walk's elements on this kernel, as C spells it: that of the first variant whose needs it meets, else the walk's own.
+    pub fn element_of<'a>(&self, walk: &'a Walk) -> &'a str {
+        let is_met = |variant: &&WalkVariant| {
+            self.unmet(&variant.needs)
+                .is_ok_and(|unmet| unmet.is_empty())
+        };
+        let variant = walk.variants.iter().find(is_met);
+        variant.map_or(&walk.element, |variant| &variant.element)
     }
 
     /// The aggregate behind a type, typedefs stripped; `None` for other types.

@@ -338,6 +338,23 @@ pub enum CheckedTraversal {
         /// Number of the newest.
         last: Typed,
     },
+    /// See [`crate::walk::Records`].
+    Records {
+        /// Pointer to the buffer.
+        base: Typed,
+        /// Bytes of the buffer.
+        length: Typed,
+        /// Where the oldest record begins.
+        first: Typed,
+        /// Where the newest record ends.
+        end: Typed,
+        /// Bytes of the element's type.
+        smallest: u64,
+        /// Offset of a record's length.
+        size: u64,
+        /// Bytes of that.
+        size_width: u64,
+    },
     /// See [`crate::walk::Branches`].
     Branches {
         /// Pointer to the first element.
@@ -630,6 +647,13 @@ impl CheckedTraversal {
                 last,
                 ..
             } => expressions.extend([base, length, first, last]),
+            Self::Records {
+                base,
+                length,
+                first,
+                end,
+                ..
+            } => expressions.extend([base, length, first, end]),
             Self::PerCpu {
                 symbol,
                 offsets,

@@ -167,6 +167,9 @@ fn traversal_to(element: &Type, traversal: &CheckedTraversal) -> String {
         CheckedTraversal::Array { .. } => format!("array of `{element}`, one round"),
         CheckedTraversal::Chain { .. } => format!("chain of `{element}`; a round an element"),
         CheckedTraversal::Ring { .. } => format!("ring of `{element}`, one round"),
+        CheckedTraversal::Records { .. } => {
+            format!("records of `{element}` in a buffer, 4 MiB a round")
+        }
         CheckedTraversal::Branches { .. } => {
             format!("tree of `{element}` by pointers; a round a sibling, all branches together")
         }

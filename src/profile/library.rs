@@ -13,8 +13,8 @@ use super::kernel_text::{KernelText, TextRows};
 use super::traversal::{
     ArrayTraversal, BitsTraversal, BranchesTraversal, ChainTraversal, FollowTraversal,
     LinkedTraversal, ListTraversal, MapleTraversal, PerCpuTraversal, RbtreeTraversal,
-    RhashtableTraversal, RingTraversal, SlabTraversal, Traversal, TreeTraversal, TrieTraversal,
-    XarrayTraversal,
+    RecordsTraversal, RhashtableTraversal, RingTraversal, SlabTraversal, Traversal, TreeTraversal,
+    TrieTraversal, XarrayTraversal,
 };
 
 /// The first line that every library file must have.
@@ -130,6 +130,7 @@ macro_rules! with_traversals {
             bits: BitsTraversal => Bits,
             chain: ChainTraversal => Chain,
             ring: RingTraversal => Ring,
+            records: RecordsTraversal => Records,
             branches: BranchesTraversal => Branches,
             trie: TrieTraversal => Trie,
             follow: FollowTraversal => Follow,
@@ -169,7 +170,7 @@ macro_rules! with_traversals {
 }
 
 /// What a walk or variant without a traversal is told.
-const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, branches, trie, array, ring, bits, chain, follow, frames, xarray, radix, maple, per_cpu, slab, union or text)";
+const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, branches, trie, array, ring, records, bits, chain, follow, frames, xarray, radix, maple, per_cpu, slab, union or text)";
 
 with_traversals! {
     #[derive(Debug, Deserialize)]
@@ -208,6 +209,8 @@ with_traversals! {
     struct VariantFile {
         #[serde(default)]
         needs: Vec<String>,
+        #[serde(default)]
+        element: Option<String>,
         #[serde(default)]
         root: Option<String>,
         #[serde(default)]
@@ -282,6 +285,8 @@ pub struct Iterate {
 pub struct WalkVariant {
     /// What the kernel must have.
     pub needs: Vec<String>,
+    /// The type of its elements, as C spells it: the walk's own, unless this kernel keeps them as something else.
+    pub element: String,
     /// Where it starts, for walks that belong to nobody.
     pub root: Option<String>,
     /// The name of an outer walk: for each of its elements, in its order, there is a container, which is seen from that element.
@@ -299,7 +304,7 @@ pub struct Walk {
     pub file: String,
     /// What it is, for people.
     pub doc: String,
-    /// The type of its elements, as C spells it.
+    /// The type of its elements, as C spells it; a variant may have its own.
     pub element: String,
     /// The type of the object that owns the container, for walks of something.
     pub of: Option<String>,
@@ -441,6 +446,7 @@ fn convert_walk(file: &str, name: &str, mut walk: WalkFile) -> Result<Walk, Libr
             .map_err(wrong)?;
         variants.push(WalkVariant {
             needs: variant.needs,
+            element: variant.element.unwrap_or_else(|| walk.element.clone()),
             root: variant.root.or_else(|| walk.root.clone()),
             through: variant.through.or_else(|| walk.through.clone()),
             filter: variant.filter.or_else(|| walk.filter.clone()),
@@ -450,6 +456,7 @@ fn convert_walk(file: &str, name: &str, mut walk: WalkFile) -> Result<Walk, Libr
     if let Some(traversal) = own {
         variants.push(WalkVariant {
             needs: walk.needs,
+            element: walk.element.clone(),
             root: walk.root,
             through: walk.through,
             filter: walk.filter,

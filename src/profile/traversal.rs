@@ -96,6 +96,23 @@ pub struct RingTraversal {
     pub last: String,
 }
 
+/// Records of their own lengths, one behind the other in a buffer that is used round and round, as the kernel's log was until Linux 5.9
+/// (`kernel/printk/printk.c`). A record whose length is 0 says that the next one is at the buffer's start.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct RecordsTraversal {
+    /// A pointer to the buffer.
+    pub base: String,
+    /// The buffer's bytes.
+    pub length: String,
+    /// Where the oldest record begins, in bytes from the buffer's start.
+    pub first: String,
+    /// Where the newest record ends, in bytes from the buffer's start.
+    pub end: String,
+    /// The element's member that tells its bytes.
+    pub size: String,
+}
+
 /// A tree by pointers (`struct resource`), depth first: to the first child, and from child to child.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -120,7 +137,7 @@ pub struct TrieTraversal {
     pub children: String,
 }
 
-/// An xarray, radix tree or IDR (`include/linux/xarray.h`).
+/// An xarray (`include/linux/xarray.h`), or the radix tree that stood in its place until Linux 4.19; an IDR is one of them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct XarrayTraversal {
@@ -187,7 +204,7 @@ pub enum Traversal {
     Plist(LinkedTraversal),
     /// See [`RbtreeTraversal`].
     Rbtree(RbtreeTraversal),
-    /// A radix tree, on kernels where that is an xarray; see [`XarrayTraversal`].
+    /// The same by its older name; see [`XarrayTraversal`].
     Radix(XarrayTraversal),
     /// See [`TreeTraversal`].
     Tree(TreeTraversal),
@@ -197,6 +214,8 @@ pub enum Traversal {
     Chain(ChainTraversal),
     /// See [`SlabTraversal`].
     Slab(SlabTraversal),
+    /// See [`RecordsTraversal`].
+    Records(RecordsTraversal),
     /// See [`RingTraversal`].
     Ring(RingTraversal),
     /// See [`BranchesTraversal`].

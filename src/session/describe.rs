@@ -170,14 +170,19 @@ impl Session {
         let _ = writeln!(
             text,
             "  each is a `{}`{owner}; defined in {}",
-            walk.element, walk.file
+            self.catalog.element_of(walk),
+            walk.file
         );
         if let Err(reports) = crate::lang::check::check_walk(&self.catalog, name) {
             for report in reports {
                 let _ = writeln!(text, "  not on this kernel: {}", report.message);
             }
         }
-        let type_columns = self.catalog.library.columns.get(&walk.element);
+        let type_columns = self
+            .catalog
+            .library
+            .columns
+            .get(self.catalog.element_of(walk));
         let columns = walk
             .columns
             .iter()

@@ -45,7 +45,7 @@ impl Session {
         };
         let of_type = library
             .columns
-            .get(&walk.element)
+            .get(self.catalog.element_of(walk))
             .into_iter()
             .flat_map(|columns| columns.keys());
         walk.columns.keys().chain(of_type).cloned().collect()

@@ -127,7 +127,7 @@ impl Session {
             vec![
                 name.clone(),
                 walk.of.clone().unwrap_or_default(),
-                walk.element.clone(),
+                self.catalog.element_of(walk).to_owned(),
                 available,
                 walk.doc.clone(),
             ]

@@ -1,5 +1,5 @@
 //! Kernel containers in the kernel's words: list, hash list, lock-less list, tree by children or by pointers, red-black tree, trie, array,
-//! ring, chain, xarray, maple tree, resizable hash table, bit mask, per-CPU variable, slab cache, frames of a stack.
+//! ring, buffer of records, chain, xarray, maple tree, resizable hash table, bit mask, per-CPU variable, slab cache, frames of a stack.
 //!
 //! A walk turns a container's address and layout into its elements' addresses, in the container's order, and hands each to its
 //! sink as early as it knows it. Every walk is bounded, notices cycles, and says how it ended; it never recurses on the stack. Which
@@ -15,6 +15,7 @@ mod maple;
 mod pace;
 mod per_cpu;
 mod rbtree;
+mod records;
 mod rhashtable;
 mod slab;
 #[cfg(test)]
@@ -45,11 +46,12 @@ pub use maple::{Maple, MapleLayout, NodeLayout};
 pub use pace::Pace;
 pub use per_cpu::PerCpu;
 pub use rbtree::{Rbtree, RbtreeLayout};
+pub use records::Records;
 pub use rhashtable::{Rhashtable, RhashtableLayout};
 pub use slab::{Held, SheafLayout, Slab, SlabLayout, SlabMark};
 pub use tree::{Holders, Tree};
 pub use trie::Trie;
-pub use xarray::{Xarray, XarrayLayout};
+pub use xarray::{EntryMarks, Xarray, XarrayLayout};
 
 /// More elements than any container of a kernel has (`pid_max` is at most 4 194 304): a walk that gets there is being led astray.
 pub const MOST_ELEMENTS: usize = 16 * 1024 * 1024;

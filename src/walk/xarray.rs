@@ -1,4 +1,5 @@
-//! XArrays, and the radix trees and IDRs that are xarrays since Linux 4.20 (`include/linux/xarray.h`).
+//! XArrays (`include/linux/xarray.h`), and the radix trees that IDRs and page caches were until Linux 4.19, and whose nodes are laid out
+//! alike but marked otherwise (`include/linux/radix-tree.h` of 4.19).
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -12,14 +13,26 @@ use super::pace::{Pace, start_ahead};
 use super::visits::Visits;
 use super::{Element, End, MOST_ELEMENTS, Problem, Sink, is_kernel_pointer, little_endian};
 
+/// What the low two bits of an entry say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryMarks {
+    /// `include/linux/xarray.h`: 2 marks a node, or what is internal to the array; 1 and 3 a value.
+    Xarray,
+    /// `include/linux/radix-tree.h` until Linux 4.19: 1 marks a node, or a slot of the same node whose entry this index shares; 2 and 3 a
+    /// value ("exceptional entry").
+    RadixTree,
+}
+
 /// Where the kernel keeps what, taken from its types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XarrayLayout {
-    /// `xarray.xa_head`.
+    /// What the low bits of an entry say.
+    pub marks: EntryMarks,
+    /// `xarray.xa_head`, or `radix_tree_root.rnode`.
     pub head: u64,
-    /// `xa_node.shift`, one byte.
+    /// `xa_node.shift` or `radix_tree_node.shift`, one byte.
     pub shift: u64,
-    /// `xa_node.slots`.
+    /// `slots` of the node.
     pub slots: u64,
     /// Entries of `slots`: 64, or 16 in small configurations.
     pub slot_count: u64,
@@ -28,7 +41,7 @@ pub struct XarrayLayout {
 /// An xarray.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Xarray {
-    /// The `struct xarray`.
+    /// The `struct xarray`, or `struct radix_tree_root`.
     pub root: VirtAddr,
     /// Where the kernel keeps what.
     pub layout: XarrayLayout,
@@ -47,12 +60,43 @@ enum Entry {
     Pointer(VirtAddr),
 }
 
+impl XarrayLayout {
+    /// What an entry is that stands in a node whose slots begin at `slots_at`, or in the head (`None`).
+    fn decode(&self, entry: u64, slots_at: Option<VirtAddr>) -> Entry {
+        match self.marks {
+            EntryMarks::Xarray => decode_xarray(entry),
+            EntryMarks::RadixTree => {
+                let slots = slots_at.map(|at| (at.get(), self.slots_length()));
+                decode_radix_tree(entry, slots)
+            }
+        }
+    }
+
+    /// Bytes of a node's slots.
+    fn slots_length(&self) -> u64 {
+        self.slot_count.min(MOST_SLOTS) * 8
+    }
+}
+
 /// `xa_is_internal`, `xa_is_node`, `xa_to_node`, `xa_is_value` and the radix tree's tag bits, in that order.
-fn decode(entry: u64) -> Entry {
+fn decode_xarray(entry: u64) -> Entry {
     match (entry & 3, entry) {
         (0, 0) | (1 | 3, _) => Entry::Nothing,
         (2, internal) if internal <= 4096 => Entry::Nothing,
         (2, internal) => Entry::Node(VirtAddr::new(internal - 2)),
+        (_, pointer) => Entry::Pointer(VirtAddr::new(pointer)),
+    }
+}
+
+/// `radix_tree_is_internal_node`, `is_sibling_entry`, `entry_to_node` and `radix_tree_exceptional_entry` (lib/radix-tree.c of 4.19).
+/// `slots`: where the slots of the entry's own node begin, and their bytes.
+fn decode_radix_tree(entry: u64, slots: Option<(u64, u64)>) -> Entry {
+    let is_sibling =
+        |entry: u64| slots.is_some_and(|(first, length)| (entry - 1).wrapping_sub(first) < length);
+    match (entry & 3, entry) {
+        (0, 0) | (2 | 3, _) => Entry::Nothing,
+        (1, internal) if is_sibling(internal) => Entry::Nothing,
+        (1, internal) => Entry::Node(VirtAddr::new(internal - 1)),
         (_, pointer) => Entry::Pointer(VirtAddr::new(pointer)),
     }
 }
@@ -132,7 +176,7 @@ impl Xarray {
             entries: Cell::default(),
             pace,
         });
-        let mut stack = match decode(entry) {
+        let mut stack = match self.layout.decode(entry, None) {
             Entry::Nothing => Vec::new(),
             Entry::Pointer(pointer) => vec![Slot::Element(Element::pointed_at(pointer, 0))],
             Entry::Node(node) => vec![Slot::Later(Branch {
@@ -197,7 +241,7 @@ async fn read_node(
     }
     let layout = shared.layout;
     let slots_at = node.wrapping_offset(layout.slots as i64);
-    let slots_length = layout.slot_count.min(MOST_SLOTS) * 8;
+    let slots_length = layout.slots_length();
     reader.prefetch(&shared.space, slots_at, slots_length);
     let shift = reader
         .unsigned(&shared.space, node.wrapping_offset(layout.shift as i64), 1)
@@ -214,7 +258,7 @@ async fn read_node(
     for (number, bytes) in (0u64..).zip(bytes.chunks_exact(8)) {
         let entry = little_endian(bytes);
         let index = first.wrapping_add(number.wrapping_shl(shift as u32));
-        match decode(entry) {
+        match layout.decode(entry, Some(slots_at)) {
             Entry::Nothing => {}
             Entry::Pointer(pointer) => {
                 slots.push(Slot::Element(Element::pointed_at(pointer, index)))

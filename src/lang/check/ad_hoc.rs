@@ -123,7 +123,7 @@ impl Checker<'_> {
             ("xarray" | "radix", [element]) => {
                 let element = self.type_argument(element, source.span)?;
                 let root = self.root_place(source, name, scope)?;
-                let layout = self.xarray_layout(&name.text, name.span)?;
+                let layout = self.xarray_layout(name.span)?;
                 let root = self.container(&name.text, root, "struct xarray")?;
                 (CheckedTraversal::Xarray { root, layout }, element)
             }

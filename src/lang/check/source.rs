@@ -160,7 +160,7 @@ impl Checker<'_> {
         if let Traversal::Text(rows) = variant.traversal {
             return self.text_source(id, name, rows, source);
         }
-        let element = self.library_type(&walk.element, name.span)?;
+        let element = self.library_type(&variant.element, name.span)?;
         let (base, owner) = self.base(name, walk, &variant, source, scope)?;
         let place = format!("{}: walks.{}", walk.file, name.text);
         let whole = Whole {
@@ -423,7 +423,9 @@ impl Checker<'_> {
         }
         let walks = self.catalog.library.walks.iter();
         let giver = walks
-            .filter(|(_, walk)| walk.of.is_none() && walk.element == ty.to_string())
+            .filter(|(_, walk)| {
+                walk.of.is_none() && self.catalog.element_of(walk) == ty.to_string()
+            })
             .map(|(name, _)| name)
             .next_back();
         let hint = match giver {

@@ -75,7 +75,7 @@ impl Checker<'_> {
             SourceKind::Walk(name) if self.definitions.walks.contains_key(&name.text) => None,
             SourceKind::Walk(name) => {
                 let walk = self.catalog.library.walks.get(&name.text)?;
-                let element = self.library_type(&walk.element, name.span)?;
+                let element = self.library_type(self.catalog.element_of(walk), name.span)?;
                 let owner = match &walk.of {
                     Some(of) => Some(self.library_type(of, name.span)?),
                     None => None,

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use crate::lang::ast::{Expression, ExpressionKind, Name, Source, SourceKind, Span};
 use crate::lang::typed::{CheckedSource, CheckedTraversal, Node, Typed};
 use crate::profile::{
-    LinkedTraversal, Member, RbtreeTraversal, RhashtableTraversal, RingTraversal, Traversal,
-    TreeTraversal, Type,
+    LinkedTraversal, Member, RbtreeTraversal, RecordsTraversal, RhashtableTraversal, RingTraversal,
+    Traversal, TreeTraversal, Type,
 };
 use crate::value::{Value, ValueType};
-use crate::walk::{Entries, MapleLayout, NodeLayout, XarrayLayout};
+use crate::walk::{Entries, EntryMarks, MapleLayout, NodeLayout, XarrayLayout};
 
 use super::Checker;
 use super::composed::Whole;
@@ -111,6 +111,9 @@ impl Checker<'_> {
                 Some(CheckedTraversal::Chain { first, next })
             }
             Traversal::Ring(ring) => self.library_ring(ring, place, scope, span),
+            Traversal::Records(records) => {
+                self.library_records(records, element, place, scope, span)
+            }
             Traversal::Branches(tree) => {
                 let place = format!("{place}.branches.first");
                 Some(CheckedTraversal::Branches {
@@ -134,7 +137,7 @@ impl Checker<'_> {
                 };
                 let place = format!("{place}.{name}.root");
                 let root = self.library_expression(&place, &xarray.root, scope)?;
-                let layout = self.xarray_layout(name, span)?;
+                let layout = self.xarray_layout(span)?;
                 Some(CheckedTraversal::Xarray { root, layout })
             }
             Traversal::Maple(maple) => {
@@ -191,6 +194,34 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// A buffer of records, whose own lengths lead from one to the next.
+    fn library_records(
+        &mut self,
+        records: &RecordsTraversal,
+        element: &Type,
+        place: &str,
+        scope: &Scope<'_>,
+        span: Span,
+    ) -> Option<CheckedTraversal> {
+        let mut part = |name: &str, text: &str| {
+            self.library_expression(&format!("{place}.records.{name}"), text, scope)
+        };
+        let base = part("base", &records.base)?;
+        let length = part("length", &records.length)?;
+        let first = part("first", &records.first)?;
+        let end = part("end", &records.end)?;
+        let size = self.link(element, &records.size, span)?;
+        Some(CheckedTraversal::Records {
+            base,
+            length,
+            first,
+            end,
+            smallest: self.size_of(span, element)?,
+            size: size.offset,
+            size_width: self.size_of(span, &size.ty)?,
+        })
     }
 
     /// A walk by a member of the elements: the traversal's name, the head or root, the member.
@@ -348,23 +379,32 @@ impl Checker<'_> {
         ))
     }
 
-    /// The layout of an xarray that is called `name`: a radix tree has it since Linux 4.20, which made it one.
-    pub(super) fn xarray_layout(&mut self, name: &str, span: Span) -> Option<XarrayLayout> {
-        let old = Type::Struct("radix_tree_root".into());
-        let aggregate = self.catalog.aggregate(&old);
-        if name == "radix" && self.profile(span, aggregate)?.is_some() {
-            self.error(
-                span,
-                "this kernel's radix trees are no xarrays yet: they are walked since Linux 4.20 only",
-                format!("it has a `{old}` of its own"),
-            );
-            return None;
-        }
-        let head = self.layout_member("struct xarray", "xa_head", span)?.offset;
-        let shift = self.layout_member("struct xa_node", "shift", span)?.offset;
-        let slots = self.layout_member("struct xa_node", "slots", span)?;
+    /// The layout of xarrays, or of the radix trees that kernels had in their place until Linux 4.19.
+    pub(super) fn xarray_layout(&mut self, span: Span) -> Option<XarrayLayout> {
+        let radix_tree = self
+            .catalog
+            .aggregate(&Type::Struct("radix_tree_root".into()));
+        let (marks, root, head, node) = if self.profile(span, radix_tree)?.is_some() {
+            (
+                EntryMarks::RadixTree,
+                "struct radix_tree_root",
+                "rnode",
+                "struct radix_tree_node",
+            )
+        } else {
+            (
+                EntryMarks::Xarray,
+                "struct xarray",
+                "xa_head",
+                "struct xa_node",
+            )
+        };
+        let head = self.layout_member(root, head, span)?.offset;
+        let shift = self.layout_member(node, "shift", span)?.offset;
+        let slots = self.layout_member(node, "slots", span)?;
         let slot_count = self.array_count(&slots.ty, span)?;
         Some(XarrayLayout {
+            marks,
             head,
             shift,
             slots: slots.offset,

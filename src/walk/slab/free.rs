@@ -174,16 +174,25 @@ async fn follow(
             .unsigned(space, link, 8)
             .await
             .map_err(|unreadable: Unreadable| unreadable.to_string())?;
-        at = VirtAddr::new(decoded(stored, link, facts));
+        at = decoded(stored, link, facts, all);
     }
     Ok(())
 }
 
-/// A link as it is meant: hardened ones are mixed with the cache's secret and their own place, its bytes turned round
-/// (`mm/slub.c`, `freelist_ptr_decode`).
-fn decoded(stored: u64, at: VirtAddr, facts: Facts) -> u64 {
-    match facts.random {
-        Some(random) => stored ^ random ^ at.get().swap_bytes(),
-        None => stored,
+/// A link as it is meant: hardened ones are mixed with the cache's secret and their own place, whose bytes are turned round since
+/// Linux 5.7 and its stable predecessors (`mm/slub.c`, `freelist_ptr_decode`). No type tells which: it is the one that leads to an object
+/// of the slab, or to the list's end.
+fn decoded(stored: u64, at: VirtAddr, facts: Facts, all: &FxHashSet<VirtAddr>) -> VirtAddr {
+    let Some(random) = facts.random else {
+        return VirtAddr::new(stored);
+    };
+    let mixed = stored ^ random;
+    let turned = VirtAddr::new(mixed ^ at.get().swap_bytes());
+    let plain = VirtAddr::new(mixed ^ at.get());
+    let leads = |to: VirtAddr| to.get() == 0 || all.contains(&to);
+    if !leads(turned) && leads(plain) {
+        plain
+    } else {
+        turned
     }
 }

@@ -97,6 +97,7 @@ fn containers(random: &mut fastrand::Rng) -> Vec<Container> {
         Container::Xarray(Xarray {
             root: at(),
             layout: XarrayLayout {
+                marks: EntryMarks::Xarray,
                 head: 8,
                 shift: 0,
                 slots: 40,
@@ -104,6 +105,15 @@ fn containers(random: &mut fastrand::Rng) -> Vec<Container> {
             },
         }),
         Container::Maple(Maple { root: at(), layout }),
+        Container::Records(Records {
+            base: at(),
+            length: 8192,
+            first: 4096,
+            end: 64,
+            smallest: 16,
+            size: 8,
+            size_width: 2,
+        }),
         Container::PerCpu(PerCpu {
             symbol: at(),
             offsets: at(),

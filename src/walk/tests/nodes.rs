@@ -7,6 +7,7 @@ const ROOT: u64 = 0x200;
 const NODES: u64 = 0x10_0000;
 
 const XARRAY: XarrayLayout = XarrayLayout {
+    marks: EntryMarks::Xarray,
     head: 8,
     shift: 0,
     slots: 40,
@@ -34,11 +35,23 @@ const LEAF: u64 = 1;
 const RANGE: u64 = 2;
 const ARANGE: u64 = 3;
 
-fn xarray() -> Container {
+fn marked(marks: EntryMarks) -> Container {
     Container::Xarray(Xarray {
         root: direct(ROOT),
-        layout: XARRAY,
+        layout: XarrayLayout { marks, ..XARRAY },
     })
+}
+
+fn xarray() -> Container {
+    marked(EntryMarks::Xarray)
+}
+
+/// What marks a node.
+fn node_mark(marks: EntryMarks) -> u64 {
+    match marks {
+        EntryMarks::Xarray => 2,
+        EntryMarks::RadixTree => 1,
+    }
 }
 
 fn maple() -> Container {
@@ -73,8 +86,8 @@ impl Builder {
         put(&mut self.memory, ROOT + 8, entry);
     }
 
-    /// An xarray node with these entries, and the nodes below it.
-    fn xa_node(&mut self, entries: &[(u64, u64)], shift: u64) -> u64 {
+    /// An xarray node with these entries, and the nodes below it, whose pointers are marked.
+    fn xa_node(&mut self, entries: &[(u64, u64)], shift: u64, mark: u64) -> u64 {
         let node = self.node();
         self.memory.insert(PhysAddr::new(node), &[shift as u8]);
         for group in entries.chunk_by(|one, other| one.0 >> shift == other.0 >> shift) {
@@ -82,7 +95,7 @@ impl Builder {
             let entry = if shift == 0 {
                 group[0].1
             } else {
-                self.xa_node(group, shift - 6) + DIRECT + 2
+                self.xa_node(group, shift - 6, mark) + DIRECT + mark
             };
             put(&mut self.memory, node + 40 + slot * 8, entry);
         }
@@ -90,6 +103,11 @@ impl Builder {
     }
 
     fn xarray(entries: &[(u64, u64)]) -> SparseMemory {
+        Self::marked(entries, EntryMarks::Xarray)
+    }
+
+    fn marked(entries: &[(u64, u64)], marks: EntryMarks) -> SparseMemory {
+        let mark = node_mark(marks);
         let mut builder = Self::new();
         let largest = entries.last().map_or(0, |entry| entry.0);
         let shift = (0..60)
@@ -99,7 +117,7 @@ impl Builder {
         let root = match entries {
             [] => 0,
             [(0, entry)] => *entry,
-            _ => builder.xa_node(entries, shift) + DIRECT + 2,
+            _ => builder.xa_node(entries, shift, mark) + DIRECT + mark,
         };
         builder.set_root(root);
         builder.memory
@@ -171,9 +189,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn xarrays_give_their_pointers_by_index(entries in entries(), order in orders()) {
-        let memory = FakeMemory::new(Builder::xarray(&entries), order);
-        let walked = walk_with(xarray(), memory, Budget::default(), usize::MAX);
+    fn xarrays_and_radix_trees_give_their_pointers_by_index(
+        entries in entries(),
+        marks in prop::sample::select(vec![EntryMarks::Xarray, EntryMarks::RadixTree]),
+        order in orders(),
+    ) {
+        let memory = FakeMemory::new(Builder::marked(&entries, marks), order);
+        let walked = walk_with(marked(marks), memory, Budget::default(), usize::MAX);
         prop_assert_eq!(walked.keyed(), entries);
         prop_assert_eq!(&walked.end, &End::Complete);
         prop_assert!(walked.cost.rounds <= 11, "a round a level");
@@ -205,8 +227,13 @@ proptest! {
 
     /// One byte of a node changed: the walk ends, within the reads that so few nodes can cost.
     #[test]
-    fn any_byte_may_lie(at in 0_u64..1024, byte in any::<u8>(), node in 0_u64..4, is_maple in any::<bool>()) {
-        let (container, mut memory) = if is_maple { (maple(), small_maple()) } else { (xarray(), small_xarray()) };
+    fn any_byte_may_lie(at in 0_u64..1024, byte in any::<u8>(), node in 0_u64..4, kind in 0..3) {
+        let old = EntryMarks::RadixTree;
+        let (container, mut memory) = match kind {
+            0 => (maple(), small_maple()),
+            1 => (xarray(), small_xarray()),
+            _ => (marked(old), Builder::marked(&SMALL, old)),
+        };
         memory.insert(PhysAddr::new(NODES + node * 1024 + at), &[byte]);
         let walked = walk(container, &memory);
         prop_assert!(walked.cost.reads < 200);
@@ -215,8 +242,10 @@ proptest! {
 }
 
 /// Root, and three nodes below it: indices 5, 70 and 140.
+const SMALL: [(u64, u64); 3] = [(5, DIRECT), (70, DIRECT + 8), (140, DIRECT + 16)];
+
 fn small_xarray() -> SparseMemory {
-    Builder::xarray(&[(5, DIRECT), (70, DIRECT + 8), (140, DIRECT + 16)])
+    Builder::xarray(&SMALL)
 }
 
 /// Three leaves (first) and a root that tracks gaps.
@@ -246,6 +275,24 @@ fn the_small_trees_are_what_the_hostile_tests_take_them_for() {
     assert_eq!(
         walk(maple(), &small_maple()).keyed(),
         [(0, DIRECT), (20, DIRECT + 8), (40, DIRECT + 16)]
+    );
+}
+
+/// `lib/radix-tree.c` of 4.19: an exceptional entry has bit 1 set, and an entry of several slots stands in the first of them, to which the
+/// others point with the mark of a node.
+#[test]
+fn exceptional_and_sibling_entries_of_a_radix_tree_are_no_elements() {
+    let mut memory = Builder::marked(&SMALL, EntryMarks::RadixTree);
+    let leaf = NODES + 1024;
+    let slot = |number: u64| leaf + 40 + number * 8;
+    put(&mut memory, slot(6), DIRECT + slot(5) + 1);
+    put(&mut memory, slot(63), DIRECT + slot(5) + 1);
+    put(&mut memory, slot(7), 2);
+    put(&mut memory, slot(8), 0xffff_ffff_ffff_fff2);
+    let walked = walk(marked(EntryMarks::RadixTree), &memory);
+    assert_eq!(
+        (walked.keyed(), walked.end),
+        (SMALL.to_vec(), End::Complete)
     );
 }
 
@@ -429,6 +476,7 @@ fn layouts_that_no_kernel_has_do_no_harm() {
     }
     for slot_count in [0, u64::MAX / 8, u64::MAX] {
         let layout = XarrayLayout {
+            marks: EntryMarks::Xarray,
             head: 8,
             shift: u64::MAX,
             slots: u64::MAX,

@@ -274,3 +274,99 @@ fn a_ring_that_holds_more_than_it_has_room_for_is_refused() {
     let walked = walk(ring(8, 2, 9), &SparseMemory::new());
     assert_eq!((walked.elements.len(), walked.end), (8, End::Complete));
 }
+
+/// Bytes of a buffer of records.
+const LOG: u64 = 1 << 12;
+
+fn records(first: u64, end: u64) -> Container {
+    Container::Records(Records {
+        base: direct(BASE),
+        length: LOG,
+        first,
+        end,
+        smallest: 16,
+        size: 8,
+        size_width: 2,
+    })
+}
+
+/// Puts records of these lengths one behind the other from `at` on, as `log_store` does (`kernel/printk/printk.c` of 4.19): one that
+/// would leave no room for a further fixed part begins at the buffer's start, and a length of 0 stands where it was to be. Returns where
+/// each begins, and where the last one ends.
+fn stored(memory: &mut SparseMemory, at: u64, lengths: &[u64]) -> (Vec<u64>, u64) {
+    let mut at = at;
+    let mut starts = Vec::new();
+    let mut put_length = |at: u64, length: u64| {
+        memory.insert(PhysAddr::new(BASE + at), &[0xee; 8]);
+        memory.insert(PhysAddr::new(BASE + at + 8), &(length as u16).to_le_bytes());
+    };
+    for length in lengths {
+        if at + length + 16 > LOG {
+            put_length(at, 0);
+            at = 0;
+        }
+        put_length(at, *length);
+        starts.push(at);
+        at += length;
+    }
+    (starts, at)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn records_are_walked_from_the_oldest_to_the_newest(
+        first in (0..(LOG - 16) / 4).prop_map(|words| words * 4),
+        lengths in prop::collection::vec((4_u64..40).prop_map(|words| words * 4), 0..25),
+    ) {
+        // What `stored` puts never passes what it began with: 25 records of 156 bytes and the gap at the end fill less than the buffer.
+        let mut memory = SparseMemory::new();
+        memory.insert(PhysAddr::new(BASE - 8), &[0; LOG as usize + 64]);
+        let (starts, end) = stored(&mut memory, first, &lengths);
+        prop_assume!(lengths.iter().sum::<u64>() + 200 < LOG);
+        let walked = walk(records(first, end), &memory);
+        let expected: Vec<_> = (0..).zip(&starts).map(|(number, at)| (number, DIRECT + BASE + at)).collect();
+        prop_assert_eq!(&walked.end, &End::Complete);
+        prop_assert_eq!(walked.keyed(), expected);
+        prop_assert!(walked.cost.rounds <= 1);
+    }
+
+    #[test]
+    fn any_length_of_a_record_may_lie(at in 0_u64..512, bytes in any::<[u8; 2]>(), first in 0_u64..LOG, end in 0_u64..=LOG) {
+        let mut memory = SparseMemory::new();
+        memory.insert(PhysAddr::new(BASE - 8), &[0; LOG as usize + 64]);
+        stored(&mut memory, first & !3, &[64; 40]);
+        memory.insert(PhysAddr::new(BASE + at * 8), &bytes);
+        let walked = walk(records(first, end), &memory);
+        prop_assert!(walked.elements.len() as u64 <= LOG / 16 + 1);
+        prop_assert!(walked.cost.rounds <= 2);
+    }
+}
+
+#[test]
+fn bounds_and_lengths_that_cannot_be_end_a_walk_of_records() {
+    let blank = |length: u64| {
+        let mut memory = SparseMemory::new();
+        memory.insert(PhysAddr::new(BASE - 8), &[0; LOG as usize + 64]);
+        stored(&mut memory, 0, &[length]);
+        memory
+    };
+    for (first, end, length) in [
+        (LOG, 0, 32),
+        (0, LOG + 1, 32),
+        (0, 64, 8),
+        (0, 64, 0),
+        (0, 64, 80),
+    ] {
+        let walked = walk(records(first, end), &blank(length));
+        assert!(
+            matches!(walked.end, End::Stopped(Problem::BadNode { .. })),
+            "{first} {end} {length}: {:?}",
+            walked.end
+        );
+        assert_eq!(walked.elements, []);
+    }
+    let walked = walk_without(records(0, 64), &blank(32), &[BASE]);
+    assert!(matches!(walked.end, End::Stopped(Problem::Unreadable(_))));
+}

@@ -54,10 +54,15 @@ fn object(page: u64, number: u64) -> u64 {
 
 /// A list of free objects, its links mixed as the kernel does it; gives what its beginning is.
 fn free_list(memory: &mut SparseMemory, objects: &[u64]) -> u64 {
+    free_list_mixed(memory, objects, u64::swap_bytes)
+}
+
+/// The same, each link mixed with what this makes of its own place.
+fn free_list_mixed(memory: &mut SparseMemory, objects: &[u64], mixed: fn(u64) -> u64) -> u64 {
     for (number, object) in objects.iter().enumerate() {
         let next = objects.get(number + 1).map_or(0, |next| DIRECT + next);
         let at = DIRECT + object + LINK;
-        put(memory, object + LINK, next ^ RANDOM ^ at.swap_bytes());
+        put(memory, object + LINK, next ^ RANDOM ^ mixed(at));
     }
     objects.first().map_or(0, |first| DIRECT + first)
 }
@@ -72,6 +77,11 @@ fn page(memory: &mut SparseMemory, number: u64, cache: u64, free: u64, kind: u64
 
 /// Two slabs of 16 objects: of the first, objects 3 and 9 are free and CPU 2 holds 5 back; the second is full.
 fn memory() -> SparseMemory {
+    memory_mixed(u64::swap_bytes)
+}
+
+/// The same, with links mixed with what this makes of their own places.
+fn memory_mixed(mixed: fn(u64) -> u64) -> SparseMemory {
     let others = [CACHE, OFFSETS, CPU, PAGES, PAGES + 0x1000];
     let mut memory = blank(others.into_iter().chain(SLABS.map(|page| page * 4096)));
     put(&mut memory, CACHE, DIRECT + CPU - 0x100);
@@ -81,10 +91,11 @@ fn memory() -> SparseMemory {
     put(&mut memory, MASK, 0b0100);
     put(&mut memory, OFFSETS + 16, 0x100);
     let [first, second] = SLABS;
-    let list = free_list(&mut memory, &[object(first, 9), object(first, 3)]);
+    let on_list = [object(first, 9), object(first, 3)];
+    let list = free_list_mixed(&mut memory, &on_list, mixed);
     page(&mut memory, first, DIRECT + CACHE, list, 0xf5);
     page(&mut memory, second, DIRECT + CACHE, 0, 0xf5);
-    let held = free_list(&mut memory, &[object(first, 5)]);
+    let held = free_list_mixed(&mut memory, &[object(first, 5)], mixed);
     put(&mut memory, CPU, held);
     // Of another cache; and one that was ours and is no slab any more.
     page(&mut memory, 0x48, DIRECT + 0x7000, 0, 0xf5);
@@ -108,6 +119,17 @@ fn objects_in_use_are_those_on_no_list() {
     assert_eq!(walked.addresses(), used());
     assert_eq!(walked.doubtful(), Vec::<usize>::new());
     assert!(walked.cost.rounds <= 8, "{:?}", walked.cost);
+}
+
+/// Before Linux 5.7 a link is mixed with its own place as it is.
+#[test]
+fn links_that_are_mixed_as_they_used_to_be_are_followed_too() {
+    let walked = walk(slab(), &memory_mixed(|place| place));
+    assert_eq!(
+        (walked.addresses(), walked.end.clone()),
+        (used(), End::Complete)
+    );
+    assert_eq!(walked.doubtful(), Vec::<usize>::new());
 }
 
 #[test]
