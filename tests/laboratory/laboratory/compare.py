@@ -243,15 +243,17 @@ def compare_rows(entity, truth, answer):
 
 def compare(folder, name, programs, profile=None, entities=ENTITIES):
     """Compares entities of a guest by one way; returns the results. `profile` gives the profile of a Kernel, or
-    None where nettlp-q is to make its own; by default it is the one of DWARF."""
+    None where nettlp-q is to make its own; by default it is the one in the guest's folder, else that of DWARF."""
     folder = pathlib.Path(folder)
     if not (folder / "meta.json").exists():
         raise Trouble(f"{folder} holds no guest: make one with `lab boot`")
     meta = json.loads((folder / "meta.json").read_text())
     kernel = Kernel(meta["version"], (folder / "kernel").resolve())
-    profile, truth = (profile or programs.profile)(kernel), Truth(folder)
+    truth = Truth(folder)
+    profile = profile(kernel) if profile else programs.profile_of(folder, kernel)
     with way(name, programs, folder) as ask:
-        return [compare_rows(entity, truth, ask(profile, entity.words(truth))) for entity in entities]
+        chosen = [had for entity in entities if (had := entity.without(meta.get("lacks", {})))]
+        return [compare_rows(entity, truth, ask(profile, entity.words(truth))) for entity in chosen]
 
 
 def show(title, results):

@@ -25,6 +25,13 @@ class Entity:
         query = self.query(truth) if callable(self.query) else self.query
         return ["-f", str(REPOSITORY / query)] if query.endswith(".nq") else ["-e", query]
 
+    def without(self, lacks):
+        """The entity on a kernel that lacks some: itself, or None, or with columns that are null. `lacks`: None or such columns, by name."""
+        if self.name not in lacks:
+            return self
+        columns = lacks[self.name]
+        return columns and dataclasses.replace(self, expected=lambda truth: [row | dict.fromkeys(columns) for row in self.expected(truth)])
+
     def differs(self, column, expected, found):
         """Whether a cell is another one than the truth's."""
         if column in self.near and expected is not None and found is not None:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 
-from . import boot, compare, compared, costs, kernels, language, origins, pahole, predictions, scripts, tamper, target
+from . import boot, compare, compared, costs, kernels, language, older, origins, pahole, predictions, scripts, tamper, target
 from .places import Trouble, cache, say
 
 MANY = 1000
@@ -135,27 +135,34 @@ def try_guest(guest, folder, programs, score):
         say(f"error: {trouble}")
         return
     for name in guest.ways:
-        started = time.monotonic()
-        try:
-            results = compare.compare(folder, name, programs)
-        except Trouble as trouble:
-            score.add(guest.title(), name, False, str(trouble).splitlines()[0])
-            say(f"error: {trouble}")
-            continue
-        differing = compare.show(f"{guest.title()}, {name}", results)
-        score.tally.add(guest.version, json.loads((folder / "meta.json").read_text())["release"], results)
-        rows = sum(result.rows for result in results)
-        detail = f"{rows} rows, {differing} differing, {time.monotonic() - started:.1f} s"
-        score.add(guest.title(), name, differing == 0, detail)
+        release = json.loads((folder / "meta.json").read_text())["release"]
+        compare_by(name, guest.title(), folder, programs, score, guest.version, release)
     if "core" in guest.ways:
         check_origins(guest, folder, programs, score)
         check_language(guest, folder, programs, score)
-        check_tampering(guest, folder, programs, score)
+        check_tampering(guest.title(), folder, programs, score)
+    if "core" in guest.ways and guest.version == older.VERSION:
+        check_older(folder, programs, score)
     if guest.tasks:
         check_cost(guest, folder, programs, score)
         check_predictions(guest, folder, programs, score)
     if guest.version == SCRIPTED:
         check_scripts(guest, folder, programs, score)
+
+
+def compare_by(name, title, folder, programs, score, version, release):
+    """Every row of a guest by one way."""
+    started = time.monotonic()
+    try:
+        results = compare.compare(folder, name, programs)
+    except Trouble as trouble:
+        score.add(title, name, False, str(trouble).splitlines()[0])
+        say(f"error: {trouble}")
+        return
+    differing = compare.show(f"{title}, {name}", results)
+    score.tally.add(version, release, results)
+    rows = sum(result.rows for result in results)
+    score.add(title, name, differing == 0, f"{rows} rows, {differing} differing, {time.monotonic() - started:.1f} s")
 
 
 def check_origins(guest, folder, programs, score):
@@ -181,14 +188,31 @@ def check_language(guest, folder, programs, score):
     score.add(guest.title(), "language", differing == 0 and result.compared >= 80, result.line())
 
 
-def check_tampering(guest, folder, programs, score):
+def check_tampering(title, folder, programs, score):
     """What a rootkit leaves, written into the guest's RAM, is found, and nothing else."""
     try:
         for what, good, detail in tamper.check(folder, programs):
-            score.add(guest.title(), "tamper", good, f"{what}: {detail}")
+            score.add(title, "tamper", good, f"{what}: {detail}")
     except Trouble as trouble:
-        score.add(guest.title(), "tamper", False, str(trouble).splitlines()[0])
+        score.add(title, "tamper", False, str(trouble).splitlines()[0])
         say(f"error: {trouble}")
+
+
+def check_older(folder, programs, score):
+    """The same guest in the layouts of an older kernel: its rows, what is tampered with, and every script."""
+    title, output = f"{older.VERSION} in the layouts of {older.OLDER}", folder.with_name("older")
+    try:
+        older.make(folder, output, programs)
+    except Trouble as trouble:
+        score.add(title, "older", False, str(trouble).splitlines()[0])
+        say(f"error: {trouble}")
+        return
+    for name in ("image", "adapter"):
+        compare_by(name, title, output, programs, score, older.OLDER, f"{older.VERSION} in the layouts of {older.OLDER}")
+    check_tampering(title, output, programs, score)
+    failed = [name for name, cost in scripts.on_guest(output, programs).items() if cost.status and name not in older.LACKS_SCRIPTS]
+    score.add(title, "scripts", not failed, f"{len(failed)} scripts fail: {', '.join(failed)}" if failed else "all scripts run")
+    shutil.rmtree(output)
 
 
 def check_cost(guest, folder, programs, score):

@@ -101,7 +101,7 @@ def best(script, flags, profile, programs, most=0):
 def on_guest(folder, programs, before=None):
     """The cost of every script on a guest, by name; `before` are those on the small guest."""
     meta = json.loads((folder / "meta.json").read_text())
-    profile = programs.profile(kernels.prepare(meta["version"]))
+    profile = programs.profile_of(folder, kernels.prepare(meta["version"]))
     costs = {}
     with target.adapter(programs, folder) as flags:
         for script in sorted(EXAMPLES.glob("*.nq")):

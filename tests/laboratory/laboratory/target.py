@@ -48,6 +48,11 @@ class Programs:
             note.write_text(mark)
         return made
 
+    def profile_of(self, folder, kernel):
+        """The profile for a guest: the one in its folder, if it has its own, else its kernel's."""
+        own = pathlib.Path(folder) / "profile.yaml"
+        return own if own.exists() else self.profile(kernel)
+
     def query(self, flags, profile, words, output="ndjson", timeout=300):
         """Runs nettlp-q; rows are its standard output, one JSON object a line. Without a profile it has to make its own."""
         named = ["-p", profile] if profile else []

@@ -26,10 +26,10 @@ def on_guest(folder, programs):
     meta = json.loads((folder / "meta.json").read_text())
     booted = kernels.prepare(meta["version"])
     flags = [*target.image_flags(folder), "--vmlinux", booted.vmlinux]
-    answer = programs.query(flags, programs.profile(booted), ["-e", "show walks"])
+    answer = programs.query(flags, programs.profile_of(folder, booted), ["-e", "show walks"])
     if answer.status != 0 or not answer.rows:
         raise Trouble(f"{folder}: `show walks` ends with status {answer.status}: {answer.notes}")
-    return meta["version"], meta["release"], {row["name"]: row for row in answer.rows}
+    return meta.get("older", meta["version"]), meta["release"], {row["name"]: row for row in answer.rows}
 
 
 def reason(row):
@@ -40,9 +40,11 @@ def reason(row):
 def write(folders, programs, output=PAGE):
     """Writes the page; returns a line for each kernel."""
     guests = [on_guest(folder, programs) for folder in folders]
+    guests.sort(key=lambda guest: [int(part) for part in guest[0].split(".")])
     names = sorted({name for _, _, rows in guests for name in rows})
     everywhere = [name for name in names if all(rows.get(name, {}).get("available") == "yes" for _, _, rows in guests)]
-    text = HEAD.format(releases=", ".join(f"{release}" for _, release, _ in guests))
+    releases = (f"{release} in the layouts of {version}" * (not release.startswith(version)) or release for version, release, _ in guests)
+    text = HEAD.format(releases=", ".join(releases))
     listed = f"On all of them, {len(everywhere)}: {', '.join(f'`{name}`' for name in everywhere)}."
     text += f"{textwrap.fill(listed, WIDTH)}\n\nNot on all of them:\n\n"
     text += "| walk | " + " | ".join(version for version, _, _ in guests) + " |\n|" + "---|" * (len(guests) + 1) + "\n"
