@@ -13,7 +13,7 @@ HEAD = """# What was compared
 Made by `tests/laboratory/lab run`: for every entity and kernel, how many rows of what the guest said (`/proc`, `/sys`, drgn on a core) were
 compared with what nettlp-q read, summed over all guests and all ways of reading them (RAM file, ELF core, adapter over UDP, adapter with
 faults, recording); a number in parentheses says how many rows differed. A dash: the guest had nothing of it, or it was not compared.
-4.19 is no kernel that was booted: it is a guest of 5.10 whose memory and profile were rewritten into the layouts of 4.19 (`lab older`).
+4.19 and 5.4 were not booted: they are a guest of 5.10 whose memory and profile were rewritten into their layouts (`lab older`).
 
 """
 

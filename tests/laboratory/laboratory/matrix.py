@@ -142,7 +142,8 @@ def try_guest(guest, folder, programs, score):
         check_language(guest, folder, programs, score)
         check_tampering(guest.title(), folder, programs, score)
     if "core" in guest.ways and guest.version == older.VERSION:
-        check_older(folder, programs, score)
+        for version in older.OLDER:
+            check_older(version, folder, programs, score)
     if guest.tasks:
         check_cost(guest, folder, programs, score)
         check_predictions(guest, folder, programs, score)
@@ -198,17 +199,17 @@ def check_tampering(title, folder, programs, score):
         say(f"error: {trouble}")
 
 
-def check_older(folder, programs, score):
+def check_older(version, folder, programs, score):
     """The same guest in the layouts of an older kernel: its rows, what is tampered with, and every script."""
-    title, output = f"{older.VERSION} in the layouts of {older.OLDER}", folder.with_name("older")
+    title, output = f"{older.VERSION} in the layouts of {version}", folder.with_name("older")
     try:
-        older.make(folder, output, programs)
+        older.make(folder, output, version, programs)
     except Trouble as trouble:
         score.add(title, "older", False, str(trouble).splitlines()[0])
         say(f"error: {trouble}")
         return
     for name in ("image", "adapter"):
-        compare_by(name, title, output, programs, score, older.OLDER, f"{older.VERSION} in the layouts of {older.OLDER}")
+        compare_by(name, title, output, programs, score, version, title)
     check_tampering(title, output, programs, score)
     failed = [name for name, cost in scripts.on_guest(output, programs).items() if cost.status and name not in older.LACKS_SCRIPTS]
     score.add(title, "scripts", not failed, f"{len(failed)} scripts fail: {', '.join(failed)}" if failed else "all scripts run")

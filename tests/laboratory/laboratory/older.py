@@ -1,11 +1,12 @@
-"""A stopped guest of Linux 5.10 in the layouts that Linux 4.19 had: no kernel between 4.19 and 5.9 is to be had as a package.
+"""A stopped guest of Linux 5.10 in the layouts of an older kernel: none between 4.19 and 5.9 is to be had as a package.
 
 The guest's profile is rewritten, and what differs in memory is written into a copy of its RAM file: the radix trees that became xarrays,
 the records of the kernel's log, chains with other ends. What such a guest's `/proc` said stays the truth, so that every row of it is
-compared with what the library makes of the older layouts. Each change names where it comes from: the release, and the kernel's commit
-or file. What is not written down here is the same in both.
+compared with what the library makes of the older layouts. Each step is a release whose changes are taken back, down to the one asked
+for. What is not written down here is the same in both.
 """
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -14,103 +15,93 @@ import struct
 
 from . import language
 from .kernels import prepare
+from .packages import version_key
 from .places import Trouble, run
 from .tamper import Ram, number, word
 
-VERSION, OLDER = "5.10", "4.19"
-# Types that have another name.
-RENAMED_TYPES = {
-    # 4.20: f8d5d0cc145c, 3159f943aafd
-    "xarray": "radix_tree_root", "xa_node": "radix_tree_node",
-}
-# Members that have another name, another type, or both; (struct, member): (name, type or None for the same).
-MEMBERS = {
-    ("radix_tree_root", "xa_flags"): ("gfp_mask", None),
-    ("radix_tree_root", "xa_head"): ("rnode", "struct radix_tree_node *"),
-    ("radix_tree_node", "nr_values"): ("exceptional", None),
-    ("radix_tree_node", "array"): ("root", None),
-    # 5.5: cf25e24db61c
-    ("task_struct", "start_boottime"): ("real_start_time", None),
-    # 5.0: 9705bea5f833, a921444382b4
-    ("zone", "managed_pages"): ("managed_pages", "long unsigned int"),
-    ("zone", "_watermark"): ("watermark", None),
-    # 5.5: 67c0496e87d1
-    ("kernfs_node", "id"): ("id", "union kernfs_node_id"),
-    # 5.6: d56c0d45f0e2
-    ("proc_dir_entry", "proc_ops"): ("proc_fops", "struct file_operations *"),
-    # 5.2: 8f0db018006a
-    ("bucket_table", "buckets"): ("buckets", "struct rhash_head *[]"),
-    # 5.0: d6367d624137, ada5c1da8660
-    ("file_lock", "fl_blocker"): ("fl_next", None),
-    ("file_lock", "fl_blocked_member"): ("fl_block", None),
-    # 5.6: 0ddad21d3e99
-    ("pipe_inode_info", "rd_wait"): ("wait", None),
-    # 5.3: 333f7909a857
-    ("socket", "wq"): ("wq", "struct socket_wq *"),
-    # 5.3: f88d8ea67fbd
-    ("fib6_info", "fib6_nh"): ("fib6_nh", "struct fib6_nh"),
-    # 5.0: 70f8a3ca68d3
-    ("mm_struct", "pinned_vm"): ("pinned_vm", "long unsigned int"),
-    # 5.5: fd2f4737870e
-    ("pcpu_lstats", "packets"): ("packets", "u64"),
-    ("pcpu_lstats", "bytes"): ("bytes", "u64"),
-}
-# Members that came later.
-DROPPED_MEMBERS = {
-    "fib_info": ["nh", "fib_nh_is_v6"],  # 5.3: dcb1ecb50edf; 5.2: 4c7e8084fd46
-    "fib6_info": ["nh"],  # 5.3: f88d8ea67fbd
-    "file_lock": ["fl_blocked_requests"],  # 5.0: ada5c1da8660
-    "pipe_inode_info": ["wr_wait"],  # 5.6: 0ddad21d3e99
-    "seccomp": ["filter_count"],  # 5.9: c818c03b661c
-    "nsproxy": ["time_ns", "time_ns_for_children"],  # 5.6: 769071ac9f20
-    "css_set": ["dying_tasks"],  # 5.2: c03cd7738a83
-    "mod_kallsyms": ["typetab"],  # 5.2: 1c7651f43777
-    "inet_listen_hashbucket": ["nulls_head"],  # 5.5: 8dbd76e79a16
-    "vmap_area": ["subtree_max_size"],  # 5.2: 68ad4a330433
-    "zone": ["watermark_boost"],  # 5.0: 1c30844d2dfe
-}
-DROPPED_TYPES = [
-    "printk_ringbuffer", "prb_desc", "prb_desc_ring", "prb_data_ring", "prb_data_blk_lpos", "printk_info",  # 5.10: 896fbe20b4e2
-    "bpf_link",  # 5.8: 70ed506c3bbc
-    "bpf_ksym",  # 5.7: bfea9a8574f3
-    "rhash_lock_head",  # 5.2: 8f0db018006a
-    "proc_ops",  # 5.6: d56c0d45f0e2
-    "time_namespace",  # 5.6: 769071ac9f20
-    "nexthop",  # 5.3: 430a049190de
+VERSION, OLDER = "5.10", ("5.4", "4.19")
+
+
+@dataclasses.dataclass
+class Step:
+    """What one release changed in layouts, told as what was before it."""
+
+    release: str
+    # Types and enumerators that had another name.
+    types: dict = dataclasses.field(default_factory=dict)
+    enumerators: dict = dataclasses.field(default_factory=dict)
+    # Members that had another name or another type; (struct, member): (name, type or None for the same).
+    members: dict = dataclasses.field(default_factory=dict)
+    # Whole types as they were: size, and members with the offsets of what became of them; None for a type that was not there.
+    defined: dict = dataclasses.field(default_factory=dict)
+    # Members and symbols that were not there yet.
+    later_members: dict = dataclasses.field(default_factory=dict)
+    later_symbols: list = dataclasses.field(default_factory=list)
+    # Symbols that had another name and type.
+    symbols: dict = dataclasses.field(default_factory=dict)
+    # Entities of the laboratory that were not there yet (None), and columns that were not.
+    lacks: dict = dataclasses.field(default_factory=dict)
+
+
+def absent(*names):
+    """Types that were not there."""
+    return dict.fromkeys(f"struct {name}" for name in names)
+
+
+# The newest first; file names are those of the kernel before the release.
+STEPS = [
+    # kernel/printk/printk.c, with CONFIG_PRINTK_CALLER; the ring buffer is 896fbe20b4e2.
+    Step("5.10", defined={
+        "struct printk_log": (0x14, ["ts_nsec: 0x0 u64", "len: 0x8 u16", "text_len: 0xa u16", "dict_len: 0xc u16", "facility: 0xe u8",
+                                     "flags: 0xf:0:5 u8", "level: 0xf:5:3 u8", "caller_id: 0x10 u32"]),
+        **absent("printk_ringbuffer", "prb_desc", "prb_desc_ring", "prb_data_ring", "prb_data_blk_lpos", "printk_info")},
+        later_symbols=["prb", "printk_rb_static", "printk_rb_dynamic", "_printk_rb_static_descs", "_printk_rb_static_infos"]),
+    # include/linux/mmzone.h (slab pages were counted as pages), include/linux/seccomp.h
+    Step("5.9", enumerators={"NR_SLAB_RECLAIMABLE_B": "NR_SLAB_RECLAIMABLE", "NR_SLAB_UNRECLAIMABLE_B": "NR_SLAB_UNRECLAIMABLE"},
+         later_members={"seccomp": ["filter_count"]}),
+    # kernel/module.c: the name is where 5.10 has battr.attr.name (ed66f991bb19); kernel/bpf/syscall.c
+    Step("5.8", defined={"struct module_sect_attr": (0x40, ["name: 0x0 char *", "address: 0x38 long unsigned int"]), **absent("bpf_link")},
+         later_symbols=["link_idr"], lacks={"bpf_links": None}),
+    # include/linux/bpf.h: programs were in the list of bpf_kallsyms themselves. mm/slub.c
+    Step("5.7", members={("bpf_prog_aux", "ksym.lnode"): ("ksym_lnode", None)}, defined=absent("bpf_ksym")),
+    # fs/proc/internal.h, include/linux/pipe_fs_i.h, include/linux/nsproxy.h
+    Step("5.6", members={("proc_dir_entry", "proc_ops"): ("proc_fops", "struct file_operations *"), ("pipe_inode_info", "rd_wait"): ("wait", None)},
+         defined=absent("proc_ops", "time_namespace"),
+         later_members={"pipe_inode_info": ["wr_wait"], "nsproxy": ["time_ns", "time_ns_for_children"]},
+         later_symbols=["proc_seq_ops", "proc_single_ops", "proc_net_seq_ops", "proc_net_single_ops"], lacks={"namespaces": ["time_ns"]}),
+    # include/linux/sched.h, include/linux/kernfs.h, include/linux/netdevice.h, include/net/inet_hashtables.h
+    Step("5.5", members={("task_struct", "start_boottime"): ("real_start_time", None), ("kernfs_node", "id"): ("id", "union kernfs_node_id"),
+                         ("pcpu_lstats", "packets"): ("packets", "u64"), ("pcpu_lstats", "bytes"): ("bytes", "u64")},
+         defined={"union kernfs_node_id": (0x8, ["ino: 0x0 u32", "generation: 0x4 u32", "id: 0x0 u64"])},
+         later_members={"inet_listen_hashbucket": ["nulls_head"]}),
+    # include/linux/net.h, include/net/ip6_fib.h, include/net/ip_fib.h
+    Step("5.3", members={("socket", "wq"): ("wq", "struct socket_wq *"), ("fib6_info", "fib6_nh"): ("fib6_nh", "struct fib6_nh")},
+         later_members={"fib_info": ["nh"], "fib6_info": ["nh"]}, defined=absent("nexthop")),
+    # include/linux/rhashtable.h, include/linux/cgroup-defs.h, include/linux/module.h, include/linux/vmalloc.h, include/net/ip_fib.h
+    # and include/net/ip6_fib.h: the members are those that struct fib_nh_common has since.
+    Step("5.2", members={("bucket_table", "buckets"): ("buckets", "struct rhash_head *[]")},
+         defined={
+             "struct fib_nh": (0x70, ["nh_dev: 0x0 struct net_device *", "nh_oif: 0x8 int", "nh_scope: 0xc unsigned char",
+                                      "nh_flags: 0xf unsigned char", "nh_lwtstate: 0x10 struct lwtunnel_state *", "nh_gw: 0x18 __be32",
+                                      "nh_weight: 0x28 int", "nh_hash: 0x48 struct hlist_node", "nh_parent: 0x58 struct fib_info *",
+                                      "nh_tclassid: 0x60 __u32", "nh_saddr: 0x64 __be32", "nh_saddr_genid: 0x68 int"]),
+             "struct fib6_nh": (0x60, ["nh_dev: 0x0 struct net_device *", "nh_flags: 0xf unsigned char",
+                                       "nh_lwtstate: 0x10 struct lwtunnel_state *", "nh_gw: 0x18 struct in6_addr", "nh_weight: 0x28 int"]),
+             **absent("fib_nh_common", "rhash_lock_head")},
+         later_members={"fib_info": ["fib_nh_is_v6"], "css_set": ["dying_tasks"], "mod_kallsyms": ["typetab"], "vmap_area": ["subtree_max_size"]}),
+    # include/linux/mm_types.h
+    Step("5.1", members={("mm_struct", "pinned_vm"): ("pinned_vm", "long unsigned int")}),
+    # include/linux/mmzone.h, include/linux/mm.h (ca79b0c211af), include/linux/fs.h
+    Step("5.0", members={("zone", "managed_pages"): ("managed_pages", "long unsigned int"), ("zone", "_watermark"): ("watermark", None),
+                         ("file_lock", "fl_blocker"): ("fl_next", None), ("file_lock", "fl_blocked_member"): ("fl_block", None)},
+         later_members={"zone": ["watermark_boost"], "file_lock": ["fl_blocked_requests"]},
+         symbols={"_totalram_pages": ("totalram_pages", "long unsigned int")}),
+    # include/linux/radix-tree.h; the names and marks changed by f8d5d0cc145c and 3159f943aafd.
+    Step("4.20", types={"xarray": "radix_tree_root", "xa_node": "radix_tree_node"},
+         members={("radix_tree_root", "xa_flags"): ("gfp_mask", None), ("radix_tree_root", "xa_head"): ("rnode", "struct radix_tree_node *"),
+                  ("radix_tree_node", "nr_values"): ("exceptional", None), ("radix_tree_node", "array"): ("root", None)}),
 ]
-# Whole types as they were, with the offsets of what became of their members.
-TYPES = {
-    # include/net/ip_fib.h of 4.19; the members are those of struct fib_nh_common since 5.2 (f1741730dd18).
-    "struct fib_nh": (0x70, ["nh_dev: 0x0 struct net_device *", "nh_oif: 0x8 int", "nh_scope: 0xc unsigned char",
-                             "nh_flags: 0xf unsigned char", "nh_lwtstate: 0x10 struct lwtunnel_state *", "nh_gw: 0x18 __be32",
-                             "nh_weight: 0x28 int", "nh_hash: 0x48 struct hlist_node", "nh_parent: 0x58 struct fib_info *",
-                             "nh_tclassid: 0x60 __u32", "nh_saddr: 0x64 __be32", "nh_saddr_genid: 0x68 int"]),
-    # include/net/ip6_fib.h of 4.19
-    "struct fib6_nh": (0x60, ["nh_dev: 0x0 struct net_device *", "nh_flags: 0xf unsigned char",
-                              "nh_lwtstate: 0x10 struct lwtunnel_state *", "nh_gw: 0x18 struct in6_addr", "nh_weight: 0x28 int"]),
-    "struct fib_nh_common": None,
-    # kernel/module.c of 4.19; the name is where 5.10 has battr.attr.name (5.8: ed66f991bb19).
-    "struct module_sect_attr": (0x40, ["name: 0x0 char *", "address: 0x38 long unsigned int"]),
-    # include/linux/kernfs.h of 4.19
-    "union kernfs_node_id": (0x8, ["ino: 0x0 u32", "generation: 0x4 u32", "id: 0x0 u64"]),
-    # kernel/printk/printk.c of 5.9, with CONFIG_PRINTK_CALLER (5.1: 15ff2069cb7f)
-    "struct printk_log": (0x14, ["ts_nsec: 0x0 u64", "len: 0x8 u16", "text_len: 0xa u16", "dict_len: 0xc u16", "facility: 0xe u8",
-                                 "flags: 0xf:0:5 u8", "level: 0xf:5:3 u8", "caller_id: 0x10 u32"]),
-}
-RENAMED_SYMBOLS = {
-    # 5.0: ca79b0c211af
-    "_totalram_pages": ("totalram_pages", "long unsigned int"),
-}
-DROPPED_SYMBOLS = [
-    "proc_seq_ops", "proc_single_ops", "proc_net_seq_ops", "proc_net_single_ops",  # 5.6: d56c0d45f0e2
-    "prb", "printk_rb_static", "printk_rb_dynamic", "_printk_rb_static_descs", "_printk_rb_static_infos",  # 5.10: 896fbe20b4e2
-    "link_idr",  # 5.8: a3b80e107894
-]
-# enum node_stat_item and zone_stat_item of 4.19. 5.9: d42f3245c7e2, 991e7673859e; 4.20: b29940c1abd7
-RENAMED_ENUMERATORS = {"NR_SLAB_RECLAIMABLE_B": "NR_SLAB_RECLAIMABLE", "NR_SLAB_UNRECLAIMABLE_B": "NR_SLAB_UNRECLAIMABLE"}
-# Entities that a kernel of 4.19 has not, and columns.
-LACKS = {"bpf_links": None, "namespaces": ["time_ns"]}
-# Scripts of examples/ that ask for nothing else.
+# Scripts of examples/ that ask for nothing but what these kernels lack.
 LACKS_SCRIPTS = ["bpf-links"]
 # Where what is new here is put: room that nothing of an older kernel uses.
 ROOM = "_printk_rb_static_infos"
@@ -118,6 +109,11 @@ ROOM = "_printk_rb_static_infos"
 PROC_OPERATIONS = {"proc_seq_ops": "proc_seq_fops", "proc_single_ops": "proc_single_fops", "proc_net_seq_ops": "proc_net_seq_fops",
                    "proc_net_single_ops": "proc_net_single_fops"}
 VARIABLES = {"log_first_seq": "u64", "log_next_seq": "u64", "log_first_idx": "u32", "log_next_idx": "u32"}
+
+
+def steps(older):
+    """The steps from 5.10 down to a version."""
+    return [step for step in STEPS if version_key(step.release) > version_key(older)]
 
 
 class Profile:
@@ -154,6 +150,14 @@ class Profile:
         else:
             self.replace(r"^struct zone:\n", lambda match: f"{text}---\n{match.group(0)}", "struct zone")
 
+    def nested(self, kind, outer, inner):
+        """The offset, and the type, of a member of a member."""
+        lines = re.search(self.document(kind), self.text, re.MULTILINE)
+        at, member = re.search(rf"^    {outer}: (0x[0-9a-f]+) (.*)$", lines.group(0), re.MULTILINE).groups()
+        lines = re.search(self.document(member), self.text, re.MULTILINE)
+        further, kind = re.search(rf"^    {inner}: (0x[0-9a-f]+) (.*)$", lines.group(0), re.MULTILINE).groups()
+        return int(at, 16) + int(further, 16), kind
+
     def drop(self, kind):
         """Takes a type away."""
         self.replace(self.document(kind) + r"(?:---\n)?", "", kind)
@@ -166,41 +170,46 @@ class Profile:
         return int(found.group(1), 16)
 
 
-def rewrite_profile(text, variables):
-    """The profile of 5.10 as one of 4.19. `variables`: what is new in memory, by name: how far it is from `ROOM`, its bytes, its type."""
+def rewrite_profile(text, older, variables):
+    """The profile of 5.10 as one of an older kernel. `variables`: what is new in memory, by name: how far it is from `ROOM`, its bytes,
+    its type."""
     profile = Profile(text)
     room = profile.address(ROOM)
-    for old, new in RENAMED_TYPES.items():
-        profile.replace(rf"\bstruct {old}\b", f"struct {new}", f"struct {old}")
-    for (owner, member), (name, kind) in MEMBERS.items():
-        end = r"\2" if kind is None else kind
-        profile.in_document(f"struct {owner}", rf"^    {member}: (\S+) (.*)$", rf"    {name}: \1 {end}")
-    # 5.7: bfea9a8574f3
-    offset = re.search(r"^    ksym: (0x[0-9a-f]+) ", profile.text, re.MULTILINE)
-    lnode = re.search(r"^    lnode: (0x[0-9a-f]+) ", profile.text, re.MULTILINE)
-    linked = int(offset.group(1), 16) + int(lnode.group(1), 16)
-    profile.in_document("struct bpf_prog_aux", r"^    ksym: .*$", f"    ksym_lnode: {linked:#x} struct list_head")
-    for owner, members in DROPPED_MEMBERS.items():
-        for member in members:
-            profile.in_document(f"struct {owner}", rf"^    {member}: .*\n", "")
-    for name in DROPPED_TYPES:
-        profile.drop(f"struct {name}")
-    for kind, definition in TYPES.items():
-        if definition is None:
-            profile.drop(kind)
-        else:
-            profile.define(kind, *definition)
-    for old, (name, kind) in RENAMED_SYMBOLS.items():
-        profile.replace(rf"^  {old}: (\S+ \S+ \S+) .*$", rf"  {name}: \1 {kind}", old)
-    for old, new in RENAMED_ENUMERATORS.items():
-        profile.replace(rf"^(\s+){old}: ", rf"\g<1>{new}: ", old)
-    for name in DROPPED_SYMBOLS:
-        profile.text = re.sub(rf"^  {name}: .*\n", "", profile.text, flags=re.MULTILINE)
+    for step in steps(older):
+        take_back(profile, step)
     for name, (distance, size, kind) in variables.items():
         profile.text += f"  {name}: {room + distance:#x} data {size} {kind}\n"
     # Symbols are looked up by their order.
     head, symbols = profile.text.split("\nsymbols:\n")
     return f"{head}\nsymbols:\n" + "".join(f"{line}\n" for line in sorted(symbols.splitlines(), key=name_of))
+
+
+def take_back(profile, step):
+    """Takes the changes of one release back."""
+    for new, old in step.types.items():
+        profile.replace(rf"\bstruct {new}\b", f"struct {old}", f"struct {new}")
+    for (owner, member), (name, kind) in step.members.items():
+        outer, _, inner = member.partition(".")
+        if inner:
+            offset, kind = profile.nested(f"struct {owner}", outer, inner)
+            profile.in_document(f"struct {owner}", rf"^    {outer}: .*$", f"    {name}: {offset:#x} {kind}")
+        else:
+            end = r"\2" if kind is None else kind
+            profile.in_document(f"struct {owner}", rf"^    {member}: (\S+) (.*)$", rf"    {name}: \1 {end}")
+    for owner, members in step.later_members.items():
+        for member in members:
+            profile.in_document(f"struct {owner}", rf"^    {member}: .*\n", "")
+    for kind, definition in step.defined.items():
+        if definition is None:
+            profile.drop(kind)
+        else:
+            profile.define(kind, *definition)
+    for new, (old, kind) in step.symbols.items():
+        profile.replace(rf"^  {new}: (\S+ \S+ \S+) .*$", rf"  {old}: \1 {kind}", new)
+    for new, old in step.enumerators.items():
+        profile.replace(rf"^(\s+){new}: ", rf"\g<1>{old}: ", new)
+    for name in step.later_symbols:
+        profile.text = re.sub(rf"^  {name}: .*\n", "", profile.text, flags=re.MULTILINE)
 
 
 def name_of(line):
@@ -233,7 +242,7 @@ class Memory:
 
 
 def rewrite_trees(memory):
-    """Marks of xarray nodes and values become those of radix trees; returns how many nodes and entries were written.
+    """Marks of xarray nodes and values become those of radix trees; returns how many entries were written.
     Until 4.19 a node was marked with 1 and a value with 2 (include/linux/radix-tree.h); since then with 2 and with 1 or 3."""
     from drgn import Object
     from drgn.helpers.linux.slab import find_slab_cache, slab_cache_for_each_allocated_object
@@ -262,7 +271,7 @@ def rewrite_trees(memory):
             entry = Object(memory.program, "struct xarray", address=head).xa_head
             if number(entry) == node.value_() + 2:
                 mark(entry.address_, entry)
-    return len(nodes), written
+    return written
 
 
 def log_records(memory):
@@ -458,8 +467,16 @@ def rewrite_routes(memory):
     return marked
 
 
-def make(folder, output, programs):
-    """Makes a guest's folder of a stopped one of 5.10; returns what was written, in words."""
+# What is written into memory, by the release whose changes it takes back.
+REWRITES = {
+    "5.7": [("links of free objects", rewrite_free_lists)], "5.5": [("chains of listening sockets", rewrite_listeners)],
+    "5.3": [("sockets", rewrite_sockets)], "5.2": [("symbols of modules", rewrite_module_symbols), ("routes of IPv6 with a gateway", rewrite_routes)],
+    "5.0": [("waiting locks", rewrite_waiters)], "4.20": [("marks of radix trees", rewrite_trees)],
+}
+
+
+def make(folder, output, older, programs):
+    """Makes the folder of a guest of an older kernel from that of a stopped one of 5.10; returns what was written, in words."""
     folder, output = pathlib.Path(folder), pathlib.Path(output)
     if not (folder / "core.elf").exists():
         raise Trouble(f"{folder} has no core.elf: boot it with --core")
@@ -469,29 +486,25 @@ def make(folder, output, programs):
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     shutil.copy(folder / "image-map", output)
-    (output / "meta.json").write_text(json.dumps(meta | {"older": OLDER, "lacks": LACKS}, indent=2))
-    (output / "core.elf").symlink_to((folder / "core.elf").resolve())
-    (output / "truth").symlink_to((folder / "truth").resolve())
-    (output / "kernel").symlink_to((folder / "kernel").resolve())
+    lacks = {name: columns for step in steps(older) for name, columns in step.lacks.items()}
+    (output / "meta.json").write_text(json.dumps(meta | {"older": older, "lacks": lacks}, indent=2))
+    for name in ("core.elf", "truth", "kernel"):
+        (output / name).symlink_to((folder / name).resolve())
     run("cp", "--sparse=always", "--reflink=auto", folder / "ram", output / "ram")
     memory = Memory(folder, Ram(output / "ram", (folder / "image-map").read_text().strip()))
     room = memory.program.symbol(ROOM)
     half = room.size // 2
-    nodes, marks = rewrite_trees(memory)
-    said = [f"{nodes} nodes of radix trees with {marks} marks", f"{rewrite_log(memory, room.address, half)} records of the log"]
+    # The log and the files below /proc are taken back to what was before 5.6 in any case.
+    said = [f"{rewrite_log(memory, room.address, half)} records of the log"]
     files, operations = rewrite_proc(memory, room.address + half, room.address + room.size)
     said.append(f"{files} files below /proc with {len(operations)} tables of functions")
-    said.append(f"{rewrite_listeners(memory)} chains of listening sockets")
-    said.append(f"{rewrite_waiters(memory)} waiting locks")
-    said.append(f"{rewrite_free_lists(memory)} links of free objects")
-    said.append(f"{rewrite_sockets(memory)} sockets")
-    said.append(f"{rewrite_module_symbols(memory)} symbols of modules")
-    said.append(f"{rewrite_routes(memory)} routes of IPv6 with a gateway")
+    for step in steps(older):
+        said += [f"{rewrite(memory)} {what}" for what, rewrite in REWRITES.get(step.release, [])]
     variables = {name: (8 * place, 8, kind) for place, (name, kind) in enumerate(VARIABLES.items())}
     for was, name in PROC_OPERATIONS.items():
         made = operations.get(memory.program.symbol(was).address)
         if made is not None:
             variables[name] = (made - room.address, memory.program.type("struct file_operations").size, "struct file_operations")
-    text = rewrite_profile(programs.profile(prepare(VERSION)).read_text(), variables)
+    text = rewrite_profile(programs.profile(prepare(VERSION)).read_text(), older, variables)
     (output / "profile.yaml").write_text(text)
     return said
