@@ -45,6 +45,17 @@ fn assert_refused(output: &Output, status: i32, words: &[&str]) {
     assert!(!errors.contains("panicked"), "{errors}");
 }
 
+/// Nothing is at the address: the driver is asked and does not answer.
+#[test]
+fn a_driver_that_does_not_answer_is_a_target_that_does_not() {
+    let asked = ["-r", "127.45.1.1", "-l", "127.45.1.2", "-R", "127.45.1.3"];
+    let output = ask(&[&asked[..], &["-e", "print 1"]].concat());
+    assert_refused(&output, 4, &["-R asks the NetTLP driver", "-b BB:DD.F"]);
+    // Without either flag the command itself is wrong.
+    let output = ask(&[&asked[..4], &["-e", "print 1"]].concat());
+    assert_refused(&output, 2, &["requester ID"]);
+}
+
 #[test]
 fn help_is_for_newcomers() {
     for flag in ["-h", "--help"] {

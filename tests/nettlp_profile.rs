@@ -70,7 +70,7 @@ fn what_cannot_be_done_is_told_with_what_to_do() {
             &["/dev/null"],
             &[
                 "error: /dev/null is empty",
-                "help: pass an uncompressed vmlinux with debug information",
+                "help: pass the kernel's vmlinux, with debug information if there is one, or its vmlinuz",
             ],
         ),
         (

@@ -24,7 +24,8 @@ struct Program {
 fn open(arguments: &[&str]) -> Result<Target, Report> {
     let all = std::iter::once(&"program").chain(arguments);
     let program = Program::try_parse_from(all).unwrap();
-    program.target.open(&|| Err(Report::error("no demo here")))
+    let opened = program.target.open(&|| Err(Report::error("no demo here")));
+    opened.map_err(Report::from)
 }
 
 /// Loopback addresses of the next adapter and its client, used by no other test.

@@ -26,7 +26,7 @@ use super::adapter::OpenDemo;
 use super::console::{Console, StatisticsForm, wants_color};
 use super::interrupt;
 use super::live;
-use super::target::{Origin, Target, TargetArguments};
+use super::target::{Origin, Target, TargetArguments, Unopened};
 
 /// What the program calls itself in messages.
 const PROGRAM: &str = "nettlp-q";
@@ -160,7 +160,10 @@ impl QueryArguments {
         let script = self.script().map_err(wrong)?;
         self.check_output().map_err(wrong)?;
         let profile = self.built_in_profile(demo).map_err(wrong)?;
-        let target = self.open_target(demo).map_err(wrong)?;
+        let target = self.open_target(demo).map_err(|unopened| match unopened {
+            Unopened::Wrong(report) => wrong(report),
+            Unopened::Unanswered(report) => (report, Status::NoTarget),
+        })?;
         let recording = target.recording.clone();
         let mut session = self.open_session(target, profile)?;
         let mut console = Console::new(self.output, self.statistics_form(script.is_some()));
@@ -245,7 +248,7 @@ impl QueryArguments {
         Ok(is_asked.then(|| BuiltInProfile::load(demo.profile)))
     }
 
-    fn open_target(&self, demo: &Demo<'_>) -> Result<Target, Report> {
+    fn open_target(&self, demo: &Demo<'_>) -> Result<Target, Unopened> {
         if matches!(self.target.origin()?, Origin::Demo { asked: false }) {
             let note = Report::note(
                 "no target is named, so the built-in demo is asked: a recording of a real kernel",

@@ -11,6 +11,8 @@ use crate::memory::PhysicalMemory;
 use crate::report::Report;
 use crate::wire::RequesterId;
 
+use super::target::Unopened;
+
 /// How long the driver on the target may take to tell the requester ID.
 const DRIVER_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -28,7 +30,7 @@ pub(super) struct Remote<'a> {
 }
 
 /// Opens the way to the adapter. Nothing is sent to the adapter yet; with `-R` the driver on the target is asked.
-pub(super) fn open_remote(flags: &Remote<'_>) -> Result<Box<dyn PhysicalMemory>, Report> {
+pub(super) fn open_remote(flags: &Remote<'_>) -> Result<Box<dyn PhysicalMemory>, Unopened> {
     let local = flags.local.map(IpAddr::V4);
     let requester = find_requester(flags)?;
     let mut options = DmaOptions::new(IpAddr::V4(flags.remote), requester);
@@ -55,19 +57,19 @@ pub(super) fn open_remote(flags: &Remote<'_>) -> Result<Box<dyn PhysicalMemory>,
 }
 
 /// The requester ID that was given, or that the driver tells.
-fn find_requester(flags: &Remote<'_>) -> Result<RequesterId, Report> {
+fn find_requester(flags: &Remote<'_>) -> Result<RequesterId, Unopened> {
     if let Some(requester) = flags.requester {
         return Ok(requester);
     }
     let Some(driver) = flags.requester_from else {
-        return Err(no_requester());
+        return Err(no_requester().into());
     };
     let answer = requester_id(IpAddr::V4(driver), None, DRIVER_TIMEOUT);
     answer.map_err(|error| {
-        report(error).with_hint(
+        Unopened::Unanswered(report(error).with_hint(
             "-R asks the NetTLP driver on the target, so IP is the target's own address; without the driver, give -b BB:DD.F \
              as `lspci -d 3776:` prints it on the target",
-        )
+        ))
     })
 }
 

@@ -151,11 +151,35 @@ pub struct Target {
     pub recording: Option<RecordingHandle>,
 }
 
+/// Why a target could not be opened.
+#[derive(Debug)]
+pub enum Unopened {
+    /// Flags that make no sense, or a file or port that cannot be used.
+    Wrong(Report),
+    /// The target was asked, and did not answer.
+    Unanswered(Report),
+}
+
+impl From<Report> for Unopened {
+    fn from(report: Report) -> Self {
+        Self::Wrong(report)
+    }
+}
+
+impl From<Unopened> for Report {
+    fn from(unopened: Unopened) -> Self {
+        match unopened {
+            Unopened::Wrong(report) | Unopened::Unanswered(report) => report,
+        }
+    }
+}
+
 impl TargetArguments {
     /// Opens what the flags name; `demo` opens the built-in recording.
     ///
-    /// Errors: flags that contradict each other or lack a companion; a file, port or adapter that cannot be used.
-    pub fn open(&self, demo: &OpenDemo<'_>) -> Result<Target, Report> {
+    /// Errors: flags that contradict each other or lack a companion; a file, port or adapter that cannot be used; with `-R` a target
+    /// that does not answer.
+    pub fn open(&self, demo: &OpenDemo<'_>) -> Result<Target, Unopened> {
         if let Some(name) = &self.target {
             return self.with_named(name)?.open(demo);
         }
@@ -249,7 +273,7 @@ impl TargetArguments {
         &self,
         origin: &Origin,
         demo: &OpenDemo<'_>,
-    ) -> Result<Box<dyn PhysicalMemory>, Report> {
+    ) -> Result<Box<dyn PhysicalMemory>, Unopened> {
         match origin {
             Origin::Adapter(remote) => open_remote(&Remote {
                 remote: *remote,

@@ -24,7 +24,7 @@ fn demo() -> Result<Box<dyn PhysicalMemory + Send>, Report> {
 }
 
 fn open(arguments: &[&str]) -> Result<Target, Report> {
-    parse(arguments).unwrap().open(&demo)
+    parse(arguments).unwrap().open(&demo).map_err(Report::from)
 }
 
 fn range(start: u64, end: u64) -> PhysRange {

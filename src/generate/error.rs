@@ -421,7 +421,7 @@ impl GenerateError {
             Self::NotElf { kind: ForeignKind::DebianPackage, .. } => "unpack it and pass the vmlinux inside".to_owned(),
             Self::NotElf { kind: ForeignKind::Compressed, .. } => "decompress it first".to_owned(),
             Self::NotElf { .. } | Self::NotAKernel { .. } | Self::NotLinked { .. } | Self::Empty { .. } => {
-                "pass an uncompressed vmlinux with debug information".to_owned()
+                "pass the kernel's vmlinux, with debug information if there is one, or its vmlinuz".to_owned()
             }
             Self::OtherArchitecture { .. } => "kernels for x86_64 and aarch64 can be read".to_owned(),
             Self::Truncated { .. } | Self::DamagedElf { .. } => "the file may have been copied or downloaded incompletely: compare its size or checksum with the original".to_owned(),

@@ -154,12 +154,14 @@ fn cut_short(path: &Path) -> Report {
         .with_hint("make it again: nettlp-profile vmlinux -o kernel.yaml")
 }
 
+/// What `--vmlinux` takes.
+const NAME_KERNEL_FILE: &str = "name the vmlinux or vmlinuz of the kernel that runs";
+
 /// Opens the file that the kernel of a profile was booted from; one of another kernel is refused.
 pub(super) fn kernel_file(path: &Path, layout: &LayoutProfile) -> Result<KernelFile, Report> {
     let file = KernelFile::open(path).map_err(|error| {
-        let mut report = Report::from_error(&error);
-        report.hints = error.hints();
-        report
+        // What `hints` asks for a profile's sake (debug information) is not needed here.
+        Report::from_error(&error).with_hint(NAME_KERNEL_FILE)
     })?;
     let profile = layout.header();
     match (file.build_id(), profile.build_id.as_deref()) {
@@ -170,7 +172,7 @@ pub(super) fn kernel_file(path: &Path, layout: &LayoutProfile) -> Result<KernelF
                     "its build ID is {of_file}, that of the profile's kernel ({}) is {of_profile}",
                     profile.release
                 ))
-                .with_hint("name the vmlinux or vmlinuz of the kernel that runs"))
+                .with_hint(NAME_KERNEL_FILE))
         }
         _ => Ok(file),
     }
