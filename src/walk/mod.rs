@@ -47,7 +47,7 @@ pub use per_cpu::PerCpu;
 pub use rbtree::{Rbtree, RbtreeLayout};
 pub use rhashtable::{Rhashtable, RhashtableLayout};
 pub use slab::{Held, SheafLayout, Slab, SlabLayout, SlabMark};
-pub use tree::{Holders, Tree};
+pub use tree::{Holders, Siblings, Tree};
 pub use trie::Trie;
 pub use xarray::{Xarray, XarrayLayout};
 
