@@ -230,6 +230,7 @@ async fn run_traversal(
             root,
             children,
             sibling,
+            siblings,
             through,
         } => {
             let root = at(root).await?;
@@ -238,6 +239,7 @@ async fn run_traversal(
                 root,
                 children: *children,
                 sibling: *sibling,
+                siblings: *siblings,
                 through,
             };
             let tell = teller(context, reader, &ahead.windows);

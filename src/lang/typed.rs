@@ -9,7 +9,8 @@ use crate::kernel_text::Comparison;
 use crate::profile::{BitField, Enumeration, TextRows, Type};
 use crate::value::{Value, ValueType};
 use crate::walk::{
-    Entries, HlistKind, MapleLayout, RbtreeLayout, RhashtableLayout, SlabLayout, XarrayLayout,
+    Entries, HlistKind, MapleLayout, RbtreeLayout, RhashtableLayout, Siblings, SlabLayout,
+    XarrayLayout,
 };
 
 use super::ast::{BinaryOperator, Direction, LogicalOperator, SetOperator, Span, UnaryOperator};
@@ -306,6 +307,8 @@ pub enum CheckedTraversal {
         children: u64,
         /// Offset of the link in a child.
         sibling: u64,
+        /// Which kind of list that is.
+        siblings: Siblings,
         /// Walk (of the element) whose elements' children count as the element's own.
         through: Option<Rc<CheckedSource>>,
     },

@@ -40,7 +40,7 @@ pub struct RbtreeTraversal {
     pub link: String,
 }
 
-/// A tree by lists of children (`task_struct.children` and `sibling`), depth first, the root included.
+/// A tree by lists or hash lists of children (`task_struct.children` and `sibling`), depth first, the root included.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct TreeTraversal {
@@ -92,7 +92,7 @@ pub struct RingTraversal {
     pub length: String,
     /// The number of the oldest entry.
     pub first: String,
-    /// The number of the newest entry, itself included.
+    /// The number of the newest entry, itself included; the one before the oldest where there is none.
     pub last: String,
 }
 

@@ -105,7 +105,7 @@ pub struct Ring {
     pub size: u64,
     /// The number of the oldest entry.
     pub first: u64,
-    /// The number of the newest entry, itself included.
+    /// The number of the newest entry, itself included; the one before `first` where there is none.
     pub last: u64,
 }
 
@@ -122,6 +122,9 @@ impl Ring {
             return wrong("a ring whose length is no power of 2");
         }
         let newer = self.last.wrapping_sub(self.first);
+        if newer == u64::MAX {
+            return End::Complete;
+        }
         if newer >= self.length {
             return wrong("a ring with more entries than it has room for");
         }

@@ -49,7 +49,7 @@ pub use rbtree::{Rbtree, RbtreeLayout};
 pub use records::Records;
 pub use rhashtable::{Rhashtable, RhashtableLayout};
 pub use slab::{Held, SheafLayout, Slab, SlabLayout, SlabMark};
-pub use tree::{Holders, Tree};
+pub use tree::{Holders, Siblings, Tree};
 pub use trie::Trie;
 pub use xarray::{EntryMarks, Xarray, XarrayLayout};
 

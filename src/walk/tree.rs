@@ -1,4 +1,4 @@
-//! Trees by lists of children: an element's children hang on a list in it, each linked by a member of its own.
+//! Trees by lists or hash lists of children: an element's children hang on a list in it, each linked by a member of its own.
 
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -10,10 +10,19 @@ use crate::paging::AddressSpace;
 use crate::wave::{JoinHandle, Reader};
 
 use super::visits::Visits;
-use super::{Element, End, List, MOST_ELEMENTS, Problem, Sink};
+use super::{Element, End, Hlist, HlistKind, List, MOST_ELEMENTS, Problem, Sink};
 
 /// A future that gives the objects whose children count as an element's own (a process's threads), the element included.
 pub type Holders = Pin<Box<dyn Future<Output = Vec<VirtAddr>>>>;
+
+/// What the children of an element hang on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Siblings {
+    /// A circular list; see [`List`].
+    List,
+    /// A list with a head of one pointer; see [`Hlist`].
+    Hlist(HlistKind),
+}
 
 /// A tree.
 #[derive(Clone)]
@@ -24,6 +33,8 @@ pub struct Tree {
     pub children: u64,
     /// Bytes from a child's start to its link in that list.
     pub sibling: u64,
+    /// Which kind of list that is.
+    pub siblings: Siblings,
     /// Whose children count as an element's own; `None`: only the element's.
     pub through: Option<Rc<dyn Fn(Reader, VirtAddr) -> Holders>>,
 }
@@ -98,6 +109,21 @@ impl Tree {
         }
         shared.visits.end()
     }
+
+    /// Hands over the children whose list has its head at `head`.
+    async fn siblings_of(
+        &self,
+        head: VirtAddr,
+        reader: &Reader,
+        space: &AddressSpace,
+        sink: &mut impl Sink,
+    ) -> End {
+        let link = self.sibling;
+        match self.siblings {
+            Siblings::List => List { head, link }.walk(reader, space, sink).await,
+            Siblings::Hlist(kind) => Hlist { head, link, kind }.walk(reader, space, sink).await,
+        }
+    }
 }
 
 fn spawn_subtree(
@@ -141,30 +167,28 @@ fn spawn_children(
     let shared = Rc::clone(shared);
     reader.spawn(move |reader| async move {
         let head = VirtAddr::new(holder.get().wrapping_add(shared.tree.children));
-        let list = List {
-            head,
-            link: shared.tree.sibling,
-        };
         let mut subtrees = Vec::new();
-        let end = list
-            .walk(&reader, &shared.space, &mut async |child: Element| {
-                if shared.visits.has_enough() {
-                    return ControlFlow::Break(());
-                }
-                let known = !shared.visits.is_first(child.address);
-                let count = shared.visits.count();
-                if known || count > MOST_ELEMENTS {
-                    let problem = if known {
-                        Problem::Cycle(child.address)
-                    } else {
-                        Problem::TooMany(count)
-                    };
-                    shared.visits.fail(problem);
-                    return ControlFlow::Break(());
-                }
-                subtrees.push(spawn_subtree(&reader, &shared, child.address, depth));
-                ControlFlow::Continue(())
-            })
+        let mut take = async |child: Element| {
+            if shared.visits.has_enough() {
+                return ControlFlow::Break(());
+            }
+            let known = !shared.visits.is_first(child.address);
+            let count = shared.visits.count();
+            if known || count > MOST_ELEMENTS {
+                let problem = if known {
+                    Problem::Cycle(child.address)
+                } else {
+                    Problem::TooMany(count)
+                };
+                shared.visits.fail(problem);
+                return ControlFlow::Break(());
+            }
+            subtrees.push(spawn_subtree(&reader, &shared, child.address, depth));
+            ControlFlow::Continue(())
+        };
+        let end = shared
+            .tree
+            .siblings_of(head, &reader, &shared.space, &mut take)
             .await;
         if let End::Stopped(problem) = end {
             shared.visits.fail(problem);

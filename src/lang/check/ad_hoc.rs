@@ -290,18 +290,7 @@ impl Checker<'_> {
     ) -> Option<(CheckedTraversal, Type)> {
         let (element, children, head) = self.member_argument(children, source.span)?;
         let (other, sibling, link) = self.member_argument(sibling, source.span)?;
-        for (element, ty) in [(&element, &head), (&other, &link)] {
-            if self.strip(source.span, ty)?.to_string() != "struct list_head" {
-                let offset = 0;
-                let link = Link {
-                    element,
-                    offset,
-                    ty,
-                };
-                self.wrong_link("list", &link, source.span);
-                return None;
-            }
-        }
+        let siblings = self.siblings((&element, &head), (&other, &link), source.span)?;
         if element != other {
             self.error(
                 source.span,
@@ -331,6 +320,7 @@ impl Checker<'_> {
                 root,
                 children,
                 sibling,
+                siblings,
                 through: None,
             },
             element,

@@ -4,7 +4,7 @@ use crate::lang::ast::Span;
 use crate::lang::typed::{CheckedTraversal, Typed};
 use crate::profile::Type;
 use crate::value::ValueType;
-use crate::walk::{HlistKind, RbtreeLayout, RhashtableLayout};
+use crate::walk::{HlistKind, RbtreeLayout, RhashtableLayout, Siblings};
 
 use super::Checker;
 use super::member::at_member;
@@ -164,6 +164,63 @@ impl Checker<'_> {
         }
         let member = self.layout_member(head, path, span)?;
         Some(at_member(root, &member, span))
+    }
+
+    /// What the children of a tree's elements hang on, by the head's type and the link's, each with the type that it is a member of; a
+    /// report where the two do not fit each other.
+    pub(super) fn siblings(
+        &mut self,
+        (parent, head): (&Type, &Type),
+        (child, link): (&Type, &Type),
+        span: Span,
+    ) -> Option<Siblings> {
+        let head_type = self.strip(span, head)?.to_string();
+        let link_type = self.strip(span, link)?.to_string();
+        let by_head = |family: &&Family| matches!(family.heads, [(ty, _)] if *ty == head_type);
+        let (siblings, wanted) = match FAMILIES.iter().find(by_head) {
+            Some(Family {
+                shape: Shape::Hlist(kind),
+                link,
+                ..
+            }) => (Siblings::Hlist(*kind), *link),
+            Some(Family {
+                shape: Shape::List,
+                link,
+                ..
+            }) => (Siblings::List, *link),
+            _ => {
+                let (element, ty, offset) = (parent, head, 0);
+                self.wrong_link(
+                    "list",
+                    &Link {
+                        element,
+                        offset,
+                        ty,
+                    },
+                    span,
+                );
+                return None;
+            }
+        };
+        if link_type != wanted {
+            let (element, ty, offset) = (child, link, 0);
+            let traversal = if siblings == Siblings::List {
+                "list"
+            } else {
+                "hlist"
+            };
+            self.wrong_link(
+                traversal,
+                &Link {
+                    element,
+                    offset,
+                    ty,
+                },
+                span,
+            );
+            return None;
+        }
+        Some(siblings)
     }
 
     /// A container of one type that `root` must be; a report where it is another.

@@ -272,16 +272,18 @@ impl Checker<'_> {
         element: &Type,
         span: Span,
     ) -> Option<CheckedTraversal> {
-        let children = self.link(element, &tree.children, span)?.offset;
-        let sibling = self.link(element, &tree.sibling, span)?.offset;
+        let children = self.link(element, &tree.children, span)?;
+        let sibling = self.link(element, &tree.sibling, span)?;
+        let siblings = self.siblings((element, &children.ty), (element, &sibling.ty), span)?;
         let through = match &tree.through {
             Some(walk) => Some(self.through(walk, element, span)?),
             None => None,
         };
         Some(CheckedTraversal::Tree {
             root,
-            children,
-            sibling,
+            children: children.offset,
+            sibling: sibling.offset,
+            siblings,
             through,
         })
     }

@@ -92,6 +92,7 @@ fn containers(random: &mut fastrand::Rng) -> Vec<Container> {
             root: at(),
             children: 0x40,
             sibling: 0x50,
+            siblings: Siblings::List,
             through: None,
         }),
         Container::Xarray(Xarray {

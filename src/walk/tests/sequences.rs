@@ -265,8 +265,16 @@ fn a_ring_is_walked_from_its_oldest_number_to_its_newest() {
 }
 
 #[test]
+fn a_ring_whose_newest_is_the_one_before_its_oldest_is_empty() {
+    for first in [0, 5, 8] {
+        let walked = walk(ring(8, first, first.wrapping_sub(1)), &SparseMemory::new());
+        assert_eq!((walked.keyed(), walked.end), (vec![], End::Complete));
+    }
+}
+
+#[test]
 fn a_ring_that_holds_more_than_it_has_room_for_is_refused() {
-    for (length, first, last) in [(8, 0, 8), (8, 5, 4), (0, 0, 0), (7, 0, 1), (1 << 40, 0, 1)] {
+    for (length, first, last) in [(8, 0, 8), (8, 5, 3), (0, 0, 0), (7, 0, 1), (1 << 40, 0, 1)] {
         let walked = walk(ring(length, first, last), &SparseMemory::new());
         assert!(matches!(walked.end, End::Stopped(Problem::BadNode { .. })));
         assert_eq!(walked.elements, vec![]);

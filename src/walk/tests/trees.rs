@@ -12,6 +12,7 @@ fn tree(root: u64) -> Tree {
         root: direct(root),
         children: CHILDREN,
         sibling: SIBLING,
+        siblings: Siblings::List,
         through: None,
     }
 }
@@ -104,6 +105,38 @@ fn children_of_other_holders_count_too() {
         (walked.addresses(), walked.end),
         (addresses(&[0, 2, 3, 4]), End::Complete)
     );
+}
+
+/// As [`grow`], with children on lists with a head of one pointer.
+fn grow_hlists(elements: &[u64], parents: &[usize]) -> SparseMemory {
+    let mut memory = blank(elements.iter().copied());
+    for (number, element) in elements.iter().enumerate() {
+        let children = (1..elements.len()).filter(|child| parents[*child] == number);
+        let mut before = element + CHILDREN;
+        for link in children.map(|child| elements[child] + SIBLING) {
+            point(&mut memory, before, link);
+            point(&mut memory, link + 8, before);
+            before = link;
+        }
+        put(&mut memory, before, 0);
+    }
+    memory
+}
+
+#[test]
+fn children_may_hang_on_hash_lists() {
+    let tree = Tree {
+        siblings: Siblings::Hlist(HlistKind::Plain),
+        ..tree(FIVE[0])
+    };
+    let mut memory = grow_hlists(&FIVE, &PARENTS);
+    let walked = walk(Container::Tree(tree.clone()), &memory);
+    assert_eq!(depths(&walked), expected(&FIVE, &PARENTS));
+    assert_eq!((walked.doubtful(), walked.end), (vec![], End::Complete));
+    point(&mut memory, FIVE[3] + CHILDREN, FIVE[1] + SIBLING);
+    let walked = walk(Container::Tree(tree), &memory);
+    assert_eq!(walked.end, End::Stopped(Problem::Cycle(direct(FIVE[1]))));
+    assert_eq!(walked.addresses(), addresses(&[0, 1, 3, 4, 2]));
 }
 
 #[test]

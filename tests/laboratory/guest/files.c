@@ -186,6 +186,64 @@ static void no_files(void *unused)
     settle_and_sleep();
 }
 
+/* Pipes with nothing, something and much in them, one of another size, one of which the ring begins in the middle, and a FIFO. */
+static void with_pipes(void *unused)
+{
+    (void)unused;
+    static char page[4096];
+    int ends[2];
+    check(pipe(ends), "pipe");
+    check(write(ends[1], "waits in a pipe", 15), "write");
+    check(pipe2(ends, O_NONBLOCK), "pipe2");
+    check(fcntl(ends[1], F_SETPIPE_SZ, 8192), "F_SETPIPE_SZ");
+    while (write(ends[1], page, 1000) > 0)
+        ;
+    check(pipe(ends), "pipe");
+    check(fcntl(ends[1], F_SETPIPE_SZ, 1 << 20), "F_SETPIPE_SZ");
+    check(write(ends[1], page, 3), "write");
+    check(pipe(ends), "pipe");
+    for (int times = 0; times < 41; times++) {
+        check(write(ends[1], page, sizeof page), "write");
+        if (times >= 6)
+            check(read(ends[0], page, sizeof page), "read");
+    }
+    check(read(ends[0], page, 100), "read");
+    check(pipe(ends), "pipe");
+    close(ends[0]);
+    mkfifo(FOLDER "/filled-fifo", 0600);
+    int fifo = check(open(FOLDER "/filled-fifo", O_RDWR), "fifo");
+    check(write(fifo, "first in, first out", 19), "write");
+    settle_and_sleep();
+}
+
+/* A folder of names of every kind, one that is gone but open, and one that was asked for in vain. */
+static void with_names(void *unused)
+{
+    (void)unused;
+    struct stat status;
+    mkdir(NAMES, 0755);
+    mkdir(NAMES "/deep", 0700);
+    mkdir(NAMES "/deep/er", 01777);
+    mkdir(NAMES "/empty", 0755);
+    close(make(NAMES "/file", O_RDWR));
+    close(make(NAMES "/deep/er/file", O_RDWR));
+    close(make(NAMES "/odd \n\x1b[31m name", O_RDWR));
+    check(link(NAMES "/file", NAMES "/deep/hard"), "link");
+    check(symlink("deep/er", NAMES "/soft"), "symlink");
+    mkfifo(NAMES "/fifo", 0640);
+    for (int number = 0; number < 40; number++) {
+        char path[64];
+        snprintf(path, sizeof path, NAMES "/deep/%d", number);
+        close(make(path, O_RDWR));
+    }
+    make(NAMES "/gone", O_RDWR);
+    check(unlink(NAMES "/gone"), "unlink");
+    stat(NAMES "/never-there", &status);
+    stat("/sys/kernel/never-there", &status);
+    check(open(NAMES, O_RDONLY | O_DIRECTORY), NAMES);
+    settle_and_sleep();
+}
+
 static void locked_file(void *unused)
 {
     (void)unused;
@@ -207,4 +265,6 @@ void make_files(void)
     spawn("shared-table", shared_table, NULL);
     spawn("no-files", no_files, NULL);
     spawn("locked-file", locked_file, NULL);
+    spawn("with-pipes", with_pipes, NULL);
+    spawn("with-names", with_names, NULL);
 }

@@ -33,7 +33,8 @@ void write_file(const char *path, const char *text);
 void make_tasks(void);
 void make_sleepers(int count);
 
-/* files.c: open files of every kind. */
+/* files.c: open files of every kind, and a folder of names. */
+#define NAMES "/tmp/names"
 void make_files(void);
 
 /* sockets.c */

@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <linux/bpf.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -25,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/io.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -432,6 +434,58 @@ static void put_storage(void)
     put_cached_pages("/cached", PARTLY_CACHED);
 }
 
+static char *lines;
+static size_t lines_length;
+
+/* A line for an open pipe or FIFO: process, descriptor, inode, bytes that wait, bytes that fit. */
+static void put_pipe(const char *path)
+{
+    struct stat status;
+    int pid, number, waiting = -1;
+    if (stat(path, &status) != 0 || !S_ISFIFO(status.st_mode) || sscanf(path, "/proc/%d/fd/%d", &pid, &number) != 2)
+        return;
+    int fd = open(path, O_RDONLY | O_NONBLOCK);
+    if (fd < 0 || lines_length > (1 << 20) - 200)
+        return;
+    check(ioctl(fd, FIONREAD, &waiting), "FIONREAD");
+    lines_length += sprintf(lines + lines_length, "%d %d %lu %d %d\n", pid, number, status.st_ino, waiting, fcntl(fd, F_GETPIPE_SZ));
+    close(fd);
+}
+
+static void put_pipes_of(const char *folder)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/fd", folder);
+    each(path, put_pipe);
+}
+
+/* A line for a name: inode, mode, size, links, path. */
+static int put_name(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)kind;
+    (void)place;
+    if (lines_length < (1 << 20) - 600) {
+        lines_length += sprintf(lines + lines_length, "%lu %o %ld %lu ", status->st_ino, status->st_mode, status->st_size, status->st_nlink);
+        for (const char *byte = path; *byte; byte++)
+            lines_length += sprintf(lines + lines_length, "%02x", (unsigned char)*byte);
+        lines[lines_length++] = '\n';
+    }
+    return 0;
+}
+
+/* What /proc does not tell of pipes, and the names of a folder. */
+static void put_pipes_and_names(void)
+{
+    lines = malloc(1 << 20);
+    lines_length = 0;
+    each("/proc", put_pipes_of);
+    put_record('F', "/pipes", lines, lines_length);
+    lines_length = 0;
+    nftw(NAMES, put_name, 16, FTW_PHYS);
+    put_record('F', "/names", lines, lines_length);
+    free(lines);
+}
+
 /* What describes the machine as a whole; read once, before the tasks. */
 static void put_machine(void)
 {
@@ -449,6 +503,7 @@ static void put_machine(void)
     put_module_folders();
     put_bpf();
     put_storage();
+    put_pipes_and_names();
 }
 
 /* What must rest as soon as nothing else runs. */

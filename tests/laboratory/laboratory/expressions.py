@@ -6,7 +6,7 @@ import statistics
 
 import drgn
 from drgn.helpers.linux.cgroup import cgroup_path, css_for_each_descendant_pre
-from drgn.helpers.linux.fs import inode_for_each_page
+from drgn.helpers.linux.fs import for_each_file, for_each_mount, inode_for_each_page
 from drgn.helpers.linux.list import hlist_for_each_entry, list_for_each_entry
 from drgn.helpers.linux.mm import access_remote_vm, follow_phys, for_each_vma, page_to_pfn, phys_to_virt
 from drgn.helpers.linux.percpu import per_cpu
@@ -264,6 +264,47 @@ def events(m):
             for event in list_for_each_entry("struct perf_event", task.perf_event_list.address_of_(), "owner_entry")]
 
 
+def known(m, name):
+    """Whether the kernel has a symbol."""
+    try:
+        return bool(m.program.symbol(name))
+    except LookupError:
+        return False
+
+
+def pipes(m):
+    """Pipes of all processes, by descriptor."""
+    operations = [m.program.symbol(name).address for name in ("pipefifo_fops", "pipeanon_fops") if known(m, name)]
+    for task in m.tasks:
+        for descriptor, file in for_each_file(task):
+            if number(file.f_op) in operations:
+                pipe = drgn.cast("struct pipe_inode_info *", file.private_data)
+                waiting = [pipe.bufs[(pipe.tail + at) & (pipe.ring_size - 1)] for at in range(number(pipe.head - pipe.tail))]
+                yield [number(task.pid), descriptor, number(file.f_inode.i_ino), number(pipe.readers), number(pipe.writers),
+                       sum(number(piece.len) for piece in waiting), len(waiting), number(pipe.max_usage) * 4096]
+
+
+def contents(directory):
+    """What hangs below a dentry, without the places that readers of a directory keep."""
+    if hasattr(directory, "d_children"):
+        found = hlist_for_each_entry("struct dentry", directory.d_children.address_of_(), "d_sib")
+    else:
+        found = list_for_each_entry("struct dentry", directory.d_subdirs.address_of_(), "d_child")
+    return [one for one in found if number(one.d_inode) or one.d_name.name.string_() != b"/"]
+
+
+def names(m):
+    """All that is known below the roots of the first process's mounts, depth first."""
+    for mount in for_each_mount(m.program):
+        waiting = [(mount.mnt.mnt_root, 0)]
+        while waiting:
+            entry, depth = waiting.pop()
+            inode = entry.d_inode
+            yield [number(mount.mnt_id), number(entry), depth, entry.d_name.name.string_().decode(errors="backslashreplace"),
+                   not inode, number(inode.i_ino) if inode else None, number(inode.i_size) if inode else None]
+            waiting += [(one, depth + 1) for one in reversed(contents(entry))]
+
+
 def program_pages(m):
     """Cached pages of the first process's program."""
     return [[index, number(page_to_pfn(page))] for index, page in inode_for_each_page(m.first.mm.exe_file.f_inode)]
@@ -332,6 +373,12 @@ QUERIES = [
          "struct pm_qos_request", m.program["cpu_latency_constraints"].list, "node")], True),
     ("walk cgroups select path, level", lambda m: list(control_groups(m)), True),
     ("walk nodes as n, waiters of n.kswapd_wait as w where n.node = 0 select w.pid", waiting_for_swap, True),
+    ("walk tasks as t, pipes of t as p select t.pid, p.fd, p.inode, p.readers, p.writers, p.bytes, p.pieces, p.size",
+     lambda m: list(pipes(m)), True),
+    ("walk mounts as m, dentry_tree of m as d select m.id, d.address, d.depth, d.name, d.negative, d.inode, d.size",
+     lambda m: list(names(m)), True),
+    ("walk tasks as t, dentries of t.fs.root as d where t.pid = 1 select d.address",
+     lambda m: [[number(one)] for one in contents(m.first.fs.root.dentry)], True),
     ("walk tasks as t, perf_events of t as e select t.pid, e.type, e.config, e.cpu", events, True),
     ("walk tasks as t, threads of t as h, frames of h as f select h.address as task, f.value, f.sp, f.interrupted", frames, True),
     (f"walk cached_pages of {FIRST}.mm.exe_file select index, frame", program_pages, True),

@@ -1,6 +1,8 @@
 """What is compared of disks, cached pages, counters of memory, keys and BPF links: with /proc, /sys/block and mincore."""
 
-from .entity import Entity
+import stat
+
+from .entity import Entity, text
 
 # Ticks of the kernel in milliseconds, as Debian builds it.
 TICK = 4
@@ -49,6 +51,23 @@ def expected_cached_pages(truth):
 def expected_huge_pages(_):
     """The row of a file of 4 MiB in huge pages: nothing of it is missing, and each entry leads to the page that it is for."""
     return [{"bytes": 4 << 20, "wrong": 0}]
+
+
+def expected_pipes(truth):
+    """Rows of `pipes`, by what FIONREAD and F_GETPIPE_SZ said of each process's."""
+    rows = [map(int, line.split()) for line in truth.raw("pipes").decode().splitlines()]
+    return [dict(zip(("pid", "fd", "inode", "bytes", "size"), row)) for row in rows]
+
+
+def expected_names(truth):
+    """Rows of `dentry_tree`: what nftw found in a folder; the bytes of a folder are the file system's own affair."""
+    rows = []
+    for line in truth.raw("names").decode().splitlines():
+        inode, mode, size, links, path = line.split()
+        mode = int(mode, 8)
+        rows.append({"inode": int(inode), "mode": stat.filemode(mode), "links": int(links),
+                     "size": None if stat.S_ISDIR(mode) else int(size), "path": text(bytes.fromhex(path))})
+    return rows
 
 
 def vmstat(moving):
@@ -100,6 +119,11 @@ STORAGE_ENTITIES = [
     Entity("vmstat", f"walk vmstat where name not in {NOT_KEPT + MOVING} select name, value", ("name",), ("value",), vmstat(False)),
     Entity("vmstat_moving", f"walk vmstat where name in {MOVING} select name, value", ("name",), ("value",), vmstat(True),
            near={"value": (4096, 4096)}),
+    Entity("pipes", "walk tasks as t, pipes of t as p select t.pid as pid, p.fd as fd, p.inode as inode, p.bytes as bytes, p.size as size",
+           ("pid", "fd"), ("inode", "bytes", "size"), expected_pipes),
+    Entity("names", "walk tasks as t, files of t as f, dentry_tree of f.f_path as d where t.comm = 'with-names' and f.path = '/tmp/names' "
+           "and not d.negative and not d.deleted select mounted_path(f.f_path.mnt, &d.self) as path, d.inode as inode, d.mode as mode, "
+           "d.links as links, substr(d.mode, 0, 1) = 'd' ? null : d.size as size", ("path",), ("inode", "mode", "links", "size"), expected_names),
     Entity("keys", keys_query, ("serial",), ("perm", "uid", "gid", "type", "description"), expected_keys),
     Entity("bpf_links", "walk bpf_links as l select l.id as id, (int)l.self.type as type, l.program as program, l.target as target", ("id",),
            ("type", "program", "target"), expected_bpf_links),
