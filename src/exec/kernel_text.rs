@@ -144,7 +144,7 @@ struct Cells<'c> {
 }
 
 impl Cells<'_> {
-    /// `address`, `symbol`, `length`, `expected`, `found`, `place_of`, `leads_to`.
+    /// `address`, `symbol`, `length`, `expected`, `found`, `place_of`, `leads_to`, `led_to`.
     fn of(&self, difference: &Difference) -> Rc<[Value]> {
         let range = difference.range.clone();
         let linked = self.comparison.text().start + range.start as u64;
@@ -164,6 +164,7 @@ impl Cells<'_> {
             bytes(self.found),
             table.map_or_else(absent, |name| Value::text(&**name)),
             difference.leads_to.map_or_else(absent, running),
+            difference.led_to.map_or_else(absent, running),
         ])
     }
 

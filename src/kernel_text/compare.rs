@@ -7,7 +7,7 @@ use crate::generate::Linked;
 use super::Table;
 use super::instruction::Found;
 use super::relocation::{Relocation, WIDTH};
-use super::sites::{Replacement, Site};
+use super::sites::{Branches, Replacement, Site};
 
 /// Bytes that are compared at a time: as fast as memory, where they are equal.
 const AT_ONCE: usize = 4096;
@@ -29,8 +29,8 @@ pub(super) struct Code<'c> {
     pub(super) sites: &'c [Site],
     /// By the numbers in `sites`.
     pub(super) replacements: &'c [Replacement],
-    /// Link addresses of jumps that become returns, sorted.
-    pub(super) returns: &'c [u64],
+    /// Jumps and calls that the kernel changes wherever they stand.
+    pub(super) branches: &'c Branches,
 }
 
 /// A stretch that differs.
@@ -42,6 +42,8 @@ pub struct Difference {
     pub table: Option<usize>,
     /// The link address that the place leads to directly, where it is nothing but a jump or call out of the kernel's code.
     pub leads_to: Option<u64>,
+    /// The link address that it leads to in the file, where it is nothing but a jump or call there.
+    pub led_to: Option<u64>,
 }
 
 /// How much of the code a table has, and what became of it.
@@ -175,6 +177,7 @@ impl<'s> Search<'s> {
                 range,
                 table: Some(site.table),
                 leads_to: found.leads_out(),
+                led_to: found.led_to(),
             });
         }
         // A place that another table explains is not unlike what may stand there.
@@ -196,6 +199,7 @@ impl<'s> Search<'s> {
         let open = self.is_open.iter().enumerate().filter(|(_, open)| **open);
         for (at, _) in open {
             let site = self.site_at(at);
+            let found = || site.and_then(|site| self.at(site));
             match changes.last_mut() {
                 Some(last)
                     if site == last_site
@@ -207,9 +211,8 @@ impl<'s> Search<'s> {
                 _ => changes.push(Difference {
                     range: at..at + 1,
                     table: site.map(|site| site.table),
-                    leads_to: site
-                        .and_then(|site| self.at(site))
-                        .and_then(|found| found.leads_out()),
+                    leads_to: found().and_then(|found| found.leads_out()),
+                    led_to: found().and_then(|found| found.led_to()),
                 }),
             }
             last_site = site;
@@ -224,13 +227,12 @@ impl<'s> Search<'s> {
             address: code.text.start.wrapping_add(site.start as u64),
             bytes: found.get(site.range())?,
             target: site.target,
-            text: code.text,
             expected: code.expected.get(site.range())?,
             replacement: site
                 .replacement
                 .and_then(|number| code.replacements.get(number)),
             relocation: self.relocation,
-            returns: code.returns,
+            branches: code.branches,
         })
     }
 

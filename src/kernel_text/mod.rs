@@ -12,6 +12,8 @@ mod same;
 mod sites;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_processors;
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -114,6 +116,10 @@ pub struct Table {
     pub target: Option<Field>,
     /// Where the entry says where other instructions for the place are in the file, and how many bytes.
     pub replacement: Option<(Field, Field)>,
+    /// Whether places end where symbols and entries say, instead of beginning there.
+    pub before: bool,
+    /// Link addresses of what may be copied there.
+    pub copies: Option<Range<u64>>,
     /// What may stand there.
     pub holds: Vec<Holds>,
     /// The same, byte for byte.
@@ -203,7 +209,7 @@ impl Comparison {
                 expected: &loaded.text,
                 sites: &loaded.places.sites,
                 replacements: &loaded.places.replacements,
-                returns: &loaded.places.returns,
+                branches: &loaded.places.branches,
             },
             found,
             slide,

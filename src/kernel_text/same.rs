@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use iced_x86::{ConstantOffsets, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
 
 use super::relocation::{Relocation, WIDTH};
+use super::sites::Branches;
 
 /// Instructions that do something, of a stretch of code.
 #[derive(Debug)]
@@ -48,23 +49,37 @@ impl<'b> Steps<'b> {
 
     /// Whether these instructions of the file, moved and relocated, are those that were found.
     ///
-    /// A jump at one of the addresses `returns`, which are sorted, may have become a return before it was moved.
-    pub(super) fn are(&self, found: &Self, relocation: &Relocation<'_>, returns: &[u64]) -> bool {
+    /// A jump that becomes a return may have become one before it was moved, or a jump to other code of the kernel; a call that is led
+    /// over a copy may be led so.
+    pub(super) fn are(
+        &self,
+        found: &Self,
+        relocation: &Relocation<'_>,
+        branches: &Branches,
+    ) -> bool {
         let mut pairs = self.steps.iter().zip(&found.steps);
         self.steps.len() == found.steps.len()
             && pairs.all(|(file, in_memory)| {
                 let instruction = &file.instruction;
-                let is_return = in_memory.instruction.mnemonic() == Mnemonic::Ret;
                 match leads_directly(instruction) {
-                    true if is_return => returns.binary_search(&instruction.ip()).is_ok(),
-                    true => self.leads_as(file, found, in_memory),
+                    true if branches.is_return(instruction.ip()) => {
+                        returns(in_memory, branches)
+                            || self.leads_as(file, found, in_memory, branches)
+                    }
+                    true => self.leads_as(file, found, in_memory, branches),
                     false => is_same(file, in_memory, relocation),
                 }
             })
     }
 
     /// Whether two jumps or calls lead to the same: inside of what was moved, or outside of it.
-    fn leads_as(&self, file: &Step<'_>, found: &Self, in_memory: &Step<'_>) -> bool {
+    fn leads_as(
+        &self,
+        file: &Step<'_>,
+        found: &Self,
+        in_memory: &Step<'_>,
+        branches: &Branches,
+    ) -> bool {
         let (was, is) = (&file.instruction, &in_memory.instruction);
         let (to, leads) = (was.near_branch_target(), is.near_branch_target());
         let moved_by = found.range.start().wrapping_sub(*self.range.start());
@@ -72,8 +87,18 @@ impl<'b> Steps<'b> {
             true => to.wrapping_add(moved_by),
             false => to,
         };
-        leads_directly(is) && was.mnemonic() == is.mnemonic() && to == leads
+        let is_call = is.mnemonic() == Mnemonic::Call;
+        let is_there = to == leads || is_call && branches.is_over_copy(is.ip(), leads, to);
+        leads_directly(is) && was.mnemonic() == is.mnemonic() && is_there
     }
+}
+
+/// Whether an instruction in memory is what a jump that becomes a return may become.
+fn returns(in_memory: &Step<'_>, branches: &Branches) -> bool {
+    let instruction = &in_memory.instruction;
+    let is_jump = instruction.mnemonic() == Mnemonic::Jmp && leads_directly(instruction);
+    instruction.mnemonic() == Mnemonic::Ret
+        || is_jump && branches.text.contains(&instruction.near_branch_target())
 }
 
 /// Leaves out what does nothing: no-ops, jumps over nothing else; and what fills the space behind a jump or return.

@@ -52,8 +52,35 @@ pub(super) struct Places {
     pub(super) sites: Vec<Site>,
     /// Instructions that it may put there.
     pub(super) replacements: Vec<Replacement>,
-    /// Link addresses of jumps that become returns, in the code and in replacements, sorted.
-    pub(super) returns: Vec<u64>,
+    /// Jumps and calls that are changed wherever they stand.
+    pub(super) branches: Branches,
+}
+
+/// Jumps and calls that a kernel changes in its code and in replacements.
+#[derive(Debug, Default)]
+pub(super) struct Branches {
+    /// The link addresses of the kernel's code.
+    pub(super) text: Range<u64>,
+    /// Link addresses of jumps that become returns, sorted.
+    returns: Vec<u64>,
+    /// Link addresses of calls that may be led over a copy, sorted.
+    calls: Vec<u64>,
+    /// What is copied.
+    pub(super) copies: Vec<Replacement>,
+}
+
+impl Branches {
+    /// Whether the jump at a link address becomes a return.
+    pub(super) fn is_return(&self, address: u64) -> bool {
+        self.returns.binary_search(&address).is_ok()
+    }
+
+    /// Whether a call at a link address that leads to `leads` reaches `to` over nothing but a copy.
+    pub(super) fn is_over_copy(&self, address: u64, leads: u64, to: u64) -> bool {
+        let mut copies = self.copies.iter();
+        self.calls.binary_search(&address).is_ok()
+            && copies.any(|copied| to.wrapping_sub(copied.bytes.len() as u64) == leads)
+    }
 }
 
 /// All places. The code `text` begins at link address `start`.
@@ -64,6 +91,7 @@ pub(super) fn sites(
     tables: &[Table],
 ) -> Result<Places, TextError> {
     let mut places = Places::default();
+    places.branches.text = start..start.wrapping_add(text.len() as u64);
     for (number, table) in tables.iter().enumerate() {
         let code = Code {
             start,
@@ -73,13 +101,24 @@ pub(super) fn sites(
         };
         let symbols = table.places.iter();
         let sites = symbols.filter_map(|place| code.site(*place, code.length(*place, &[])?));
+        let sites = sites.filter(|site| code.is_possible(site));
         places.sites.extend(sites);
         let returns = table.holds.contains(&Holds::Return);
+        let calls = table.holds.contains(&Holds::CallOfCopy);
+        if let Some(copied) = copied(file, table)?
+            && !places.branches.copies.contains(&copied)
+        {
+            places.branches.copies.push(copied);
+        }
         for range in &table.ranges {
             let bytes = bytes_of(file, table, range)?;
             for (entry, bytes) in code.entries(range.start, &bytes) {
+                let address = address_in(table.at, entry, bytes);
                 if returns {
-                    places.returns.extend(address_in(table.at, entry, bytes));
+                    places.branches.returns.extend(address);
+                }
+                if calls {
+                    places.branches.calls.extend(address);
                 }
                 let Some(site) = code.site_of(entry, bytes) else {
                     continue;
@@ -94,8 +133,26 @@ pub(super) fn sites(
         }
     }
     places.sites.sort_unstable();
-    places.returns.sort_unstable();
+    places.branches.returns.sort_unstable();
+    places.branches.calls.sort_unstable();
     Ok(places)
+}
+
+/// What a table copies.
+fn copied(file: &KernelFile, table: &Table) -> Result<Option<Replacement>, TextError> {
+    let Some(range) = &table.copies else {
+        return Ok(None);
+    };
+    let length = range.end.saturating_sub(range.start);
+    if !(1..=LONGEST_PLACE).contains(&length) {
+        return Ok(None);
+    }
+    let bytes = file.bytes(range.start, length);
+    let bytes = bytes.map_err(|error| TextError::of_file(&error))?;
+    Ok(bytes.map(|bytes| Replacement {
+        address: range.start,
+        bytes,
+    }))
 }
 
 /// The replacement that an entry names.
@@ -181,7 +238,19 @@ impl Code<'_> {
         }
     }
 
+    /// Whether a place is one: where nothing but a copy may stand, the file has nothing yet.
+    fn is_possible(&self, site: &Site) -> bool {
+        let is_for_copies = self.table.holds == [Holds::Copy];
+        let bytes = self.text.get(site.range()).unwrap_or(&[]);
+        let address = self.start.wrapping_add(site.start as u64);
+        !is_for_copies || instruction::is_empty(bytes, address)
+    }
+
     fn site(&self, place: u64, length: u64) -> Option<Site> {
+        let place = match self.table.before {
+            true => place.checked_sub(length)?,
+            false => place,
+        };
         let start = usize::try_from(place.checked_sub(self.start)?).ok()?;
         if !(1..=LONGEST_PLACE).contains(&length) {
             return None;

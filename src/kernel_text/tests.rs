@@ -10,10 +10,10 @@ use crate::profile::Holds;
 
 use super::{Comparison, Field, Outcome, PlaceLength, Table, TextError};
 
-const TEXT: u64 = 0xffff_ffff_8100_0000;
-const TABLE: u64 = 0xffff_ffff_8200_0000;
+pub(super) const TEXT: u64 = 0xffff_ffff_8100_0000;
+pub(super) const TABLE: u64 = 0xffff_ffff_8200_0000;
 const PHYSICAL: u64 = 0x100_0000;
-const SLIDE: u64 = 0x2340_0000;
+pub(super) const SLIDE: u64 = 0x2340_0000;
 /// Bytes of the ELF header, of a program header, of a section header.
 const HEADER: usize = 64;
 const SEGMENT: usize = 56;
@@ -23,7 +23,7 @@ const SECTION: usize = 64;
 type Sections<'s> = &'s [(&'s str, u64, &'s [u8])];
 
 /// A vmlinux with these sections, and a segment for each that is an address of the image.
-fn elf(sections: Sections<'_>) -> Vec<u8> {
+pub(super) fn elf(sections: Sections<'_>) -> Vec<u8> {
     let in_image: Vec<_> = sections
         .iter()
         .filter(|(_, address, _)| *address >= TEXT)
@@ -95,7 +95,7 @@ fn elf(sections: Sections<'_>) -> Vec<u8> {
     file
 }
 
-fn opened(bytes: &[u8]) -> Result<Rc<KernelFile>, String> {
+pub(super) fn opened(bytes: &[u8]) -> Result<Rc<KernelFile>, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vmlinux");
     std::fs::write(&path, bytes).unwrap();
@@ -105,13 +105,13 @@ fn opened(bytes: &[u8]) -> Result<Rc<KernelFile>, String> {
 }
 
 /// Where a table of so many bytes is.
-fn range(length: u64) -> Vec<Range<u64>> {
+pub(super) fn range(length: u64) -> Vec<Range<u64>> {
     let range = TABLE..TABLE.saturating_add(length);
     std::iter::once(range).collect()
 }
 
 /// A table of distances of four bytes, each at its place.
-fn table(length: PlaceLength, holds: &[Holds]) -> Table {
+pub(super) fn table(length: PlaceLength, holds: &[Holds]) -> Table {
     Table {
         name: Rc::from("places"),
         ranges: range(4),
@@ -121,13 +121,15 @@ fn table(length: PlaceLength, holds: &[Holds]) -> Table {
         length,
         target: None,
         replacement: None,
+        before: false,
+        copies: None,
         holds: holds.to_vec(),
         literals: Vec::new(),
     }
 }
 
 /// The distance from the first entry of the table to a byte of the code.
-fn distance(to: u64) -> [u8; 4] {
+pub(super) fn distance(to: u64) -> [u8; 4] {
     ((TEXT + to).wrapping_sub(TABLE) as u32).to_le_bytes()
 }
 
@@ -141,7 +143,7 @@ fn compared(text: &[u8], found: &[u8], at: u64, table: Table, slide: u64) -> Out
 }
 
 /// Sixteen bytes of nothing, and `instruction` at the fourth.
-fn code(instruction: &[u8]) -> Vec<u8> {
+pub(super) fn code(instruction: &[u8]) -> Vec<u8> {
     let mut code = vec![0x90; 16];
     code[4..4 + instruction.len()].copy_from_slice(instruction);
     code
@@ -523,13 +525,23 @@ fn no_file_and_no_table_makes_it_panic() {
         };
         for length in [PlaceLength::Bytes(number), PlaceLength::Field(field)] {
             let places = Table {
+                before: number % 2 == 1,
+                copies: Some(number..number.wrapping_add(4)),
                 ranges: range(number),
                 entry: number,
                 at: field,
                 places: vec![number, TEXT + 15, TEXT + 16],
                 target: Some(field),
                 replacement: Some((field, field)),
-                ..table(length, &[Holds::Code, Holds::JumpToTarget])
+                ..table(
+                    length,
+                    &[
+                        Holds::Code,
+                        Holds::JumpToTarget,
+                        Holds::Copy,
+                        Holds::CallOfCopy,
+                    ],
+                )
             };
             let made = Comparison::new(Rc::clone(&file), ".text", vec![places]);
             let _ = made.unwrap().compare(&code(&[1]), number);

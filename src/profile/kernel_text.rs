@@ -37,7 +37,8 @@ pub struct PatchTable {
     /// eight bytes: an address.
     #[serde(default)]
     pub at: Option<String>,
-    /// How long a place is: bytes, a member of the entry, or `instruction`: as long as the instruction there.
+    /// How long a place is: bytes, a member of the entry, or `instruction`: as long as the instruction there. With `before: true` bytes
+    /// are counted backwards, and `copies` is a length too: that of what is copied.
     pub length: PatchLength,
     /// The entry's member, written as `at` is, that says where `jump_to_target` leads.
     #[serde(default)]
@@ -48,6 +49,12 @@ pub struct PatchTable {
     /// The entry's member that says how long that is.
     #[serde(default)]
     pub replacement_length: Option<String>,
+    /// Whether each place ends where the symbol or the entry says, instead of beginning there.
+    #[serde(default)]
+    pub before: bool,
+    /// The symbols of the first byte of what `copy` allows, and of the first byte after it.
+    #[serde(default)]
+    pub copies: Option<[String; 2]>,
     /// What may stand there besides what the vmlinux has.
     #[serde(default)]
     pub holds: Vec<Holds>,
@@ -62,7 +69,7 @@ pub struct PatchTable {
 pub enum PatchLength {
     /// So many bytes.
     Bytes(u64),
-    /// As the entry's member says; `instruction`: as long as the instruction that stands there.
+    /// As the entry's member says; `instruction`: as long as the instruction that stands there; `copies`: as long as what is copied.
     Member(String),
 }
 
@@ -88,6 +95,10 @@ pub enum Holds {
     Number,
     /// The instructions that the entry names as the replacement, or those of the vmlinux, with or without what does nothing.
     Replacement,
+    /// The instructions between the symbols of `copies`, moved to where the vmlinux has nothing but what does nothing.
+    Copy,
+    /// The call that the vmlinux has, or one of a copy that ends where that call leads.
+    CallOfCopy,
     /// Instructions, none of which jumps to or calls directly what is not the kernel's code.
     Code,
 }

@@ -208,6 +208,15 @@ class BootTest(unittest.TestCase):
         self.assertEqual((header["length"], header["own_pid"]), (5, 77))
 
 
+    def test_another_processor_has_the_levels_that_it_tells_of(self):
+        """By QEMU's model and its features; what the guest says of its faults is kept."""
+        models = ("max", "max,vendor=AuthenticAMD", "Icelake-Server", "Skylake-Client,+la57", "Icelake-Server,-la57", "EPYC-Milan")
+        self.assertEqual([boot.has_five_levels(model) for model in models], [True, True, True, True, False, False])
+        self.assertIn(" retbleed=stuff", boot.Plan("6.1", append="retbleed=stuff").cmdline())
+        console = "[ 0.1] x\nlaboratory: vulnerability retbleed: Mitigation: IBRS\r\nlaboratory: other\n"
+        self.assertEqual(boot.vulnerabilities(console), {"retbleed": "Mitigation: IBRS"})
+
+
 class Number:
     """A number as drgn gives it."""
 
@@ -270,6 +279,20 @@ class TamperTest(unittest.TestCase):
         self.assertEqual(intercepted.writes, [(0x2004, b"\xe8" + (0x3000 - 0x2009).to_bytes(4, "little"))])
         with self.assertRaises(tamper.Trouble):
             tamper.rewritten(Code(bytes(32)), 0x3000)
+
+    def test_what_only_some_processors_have_is_changed_where_it_is(self):
+        """The last byte of what counts calls before a function; the register of a jump that a call leads to."""
+        code = Code(b"\xf3\x0f\x1e\xfa" + tamper.NOTHING[0] + bytes(16))
+        self.assertEqual(tamper.elsewhere(code), [])
+        counter = bytes.fromhex("6548c13d0000000005")
+        code.memory["skl_call_thunk_template"] = (0x5000, counter + bytes(8))
+        code.memory["skl_call_thunk_tail"] = (0x5009, bytes(1))
+        code.memory[tamper.TRACED] = (0x2010, bytes(16))
+        code.memory["before"] = (0x2007, counter)
+        self.assertEqual([one.writes for one in tamper.elsewhere(code)], [[(0x200f, b"\x06")]])
+        code.memory.update(its_page=(0x6000, bytes(8)), _stext=(0x7000, b"\x90\xe8\x0a\x10\x00\x00" + bytes(26)), _etext=(0x7020, b""))
+        code.memory["page"] = (0x8010, b"\x41\xff\xe3\xcc")
+        self.assertEqual(tamper.elsewhere(code)[1].writes, [(0x8012, b"\xe2")])
 
     def test_addresses_are_found_in_the_file_and_restored(self):
         """Above 3.5 GiB the file goes on at 4 GiB; what was written twice is put right."""

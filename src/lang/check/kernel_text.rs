@@ -79,6 +79,7 @@ fn columns(rows: TextRows) -> Vec<(String, ValueType)> {
             ("found", ValueType::Bytes),
             ("place_of", ValueType::Text),
             ("leads_to", ValueType::Kernel(Type::Void.pointer_to())),
+            ("led_to", ValueType::Kernel(Type::Void.pointer_to())),
         ]),
         TextRows::Tables => named(&[
             ("name", ValueType::Text),
@@ -122,8 +123,16 @@ struct Layout<'l> {
 impl Layout<'_> {
     fn of(&self, name: &str, table: &PatchTable) -> Result<Table, String> {
         let wrong = |problem: String| format!("kernel_text.tables.{name}: {problem}");
-        let ranges = self.ranges(table).map_err(|error| error.to_string())?;
-        let places = self.places(table).map_err(|error| error.to_string())?;
+        let of_profile = |error: ProfileError| error.to_string();
+        let copies = self.copies(table).map_err(of_profile)?;
+        // A kernel that has not what is copied copies it nowhere.
+        let (ranges, places) = match table.copies.is_some() && copies.is_none() {
+            true => (Vec::new(), Vec::new()),
+            false => (
+                self.ranges(table).map_err(of_profile)?,
+                self.places(table).map_err(of_profile)?,
+            ),
+        };
         let mut layout = Table {
             name: Rc::from(name),
             ranges,
@@ -133,6 +142,8 @@ impl Layout<'_> {
             length: PlaceLength::Instruction,
             target: None,
             replacement: None,
+            before: table.before,
+            copies,
             holds: table.holds.clone(),
             literals: Vec::new(),
         };
@@ -143,8 +154,14 @@ impl Layout<'_> {
         }
         // A kernel that has not the table may lack the type of its entries, too.
         if layout.ranges.is_empty() {
-            if let PatchLength::Bytes(length) = table.length {
-                layout.length = PlaceLength::Bytes(length);
+            match &table.length {
+                PatchLength::Bytes(length) => layout.length = PlaceLength::Bytes(*length),
+                PatchLength::Member(member) if member == "copies" => {
+                    let copies = layout.copies.as_ref();
+                    let length = copies.map_or(0, |copies| copies.end.saturating_sub(copies.start));
+                    layout.length = PlaceLength::Bytes(length);
+                }
+                PatchLength::Member(_) => {}
             }
             return Ok(layout);
         }
@@ -206,6 +223,18 @@ impl Layout<'_> {
         Ok(ranges)
     }
 
+    /// Where what is copied is; nothing where this kernel copies nothing.
+    fn copies(&self, table: &PatchTable) -> Result<Option<Range<u64>>, ProfileError> {
+        let Some([first, behind]) = &table.copies else {
+            return Ok(None);
+        };
+        let at = |name: &str| self.catalog.profile.symbol(name);
+        let (Some(first), Some(behind)) = (at(first)?, at(behind)?) else {
+            return Ok(None);
+        };
+        Ok(Some(first.address..behind.address))
+    }
+
     /// The addresses of symbols that are places themselves.
     fn places(&self, table: &PatchTable) -> Result<Vec<u64>, ProfileError> {
         let profile = &self.catalog.profile;
@@ -225,6 +254,8 @@ impl Layout<'_> {
         for name in names {
             places.extend(profile.symbol(&name)?.map(|symbol| symbol.address));
         }
+        places.sort_unstable();
+        places.dedup();
         Ok(places)
     }
 }

@@ -7,6 +7,7 @@ A guest's folder: `ram` (guest physical memory as one file), `image-map` (where 
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -15,7 +16,7 @@ import time
 from . import truth
 from .initramfs import build
 from .kernels import prepare
-from .machine import Machine, bytes_of, image_map
+from .machine import PROCESSOR, Machine, bytes_of, image_map
 from .packages import install_tools
 from .places import Trouble, say
 
@@ -23,12 +24,16 @@ HEADER = struct.Struct("<16s5Q")
 HEADER_SIZE = 4096
 MAGIC = b"nettlp-q truth 1"
 TIMEOUT = 900
+VULNERABILITY = re.compile(r"^laboratory: vulnerability (\w+): ([^\r\n]*)", re.MULTILINE)
+# Models of QEMU that have five-level page tables without being asked.
+FIVE_LEVELS = (PROCESSOR, "Icelake-Server", "SapphireRapids")
 
 
 class Plan:
     """What to boot, and what to keep of it."""
 
-    def __init__(self, version, kaslr="on", levels=None, memory="256M", cpus=2, tasks=0, core=False, live=False, demo=False):
+    def __init__(self, version, kaslr="on", levels=None, memory="256M", cpus=2, tasks=0, core=False, live=False, demo=False,
+                 cpu=None, append=""):
         self.version = version
         self.kaslr = kaslr
         self.levels = levels
@@ -38,6 +43,8 @@ class Plan:
         self.core = core
         self.live = live
         self.demo = demo
+        self.cpu = cpu or PROCESSOR
+        self.append = append
 
     def cmdline(self):
         """The kernel command line; what the kernel does not know becomes the environment of the guest's init."""
@@ -47,6 +54,7 @@ class Plan:
         words += ["no5lvl"] if self.levels == 4 else []
         words += ["LAB_HOSTNAME=web1"] if self.demo else []
         words += [f"LAB_TASKS={self.tasks}", f"LAB_STOP={int(not self.live)}", f"LAB_DEMO={int(self.demo)}"]
+        words += self.append.split()
         return " ".join(words)
 
 
@@ -54,7 +62,7 @@ def boot(plan, folder):
     """Boots the plan's guest into a folder, which is emptied first. Returns meta.json's content."""
     install_tools()
     kernel = prepare(plan.version)
-    plan.levels = plan.levels or (5 if kernel.has_five_levels() else 4)
+    plan.levels = plan.levels or (5 if kernel.has_five_levels() and has_five_levels(plan.cpu) else 4)
     if plan.levels == 5 and not kernel.has_five_levels():
         raise Trouble(f"{kernel.release} is built without 5-level page tables: boot it with --levels 4")
     folder = pathlib.Path(folder).resolve()
@@ -64,7 +72,7 @@ def boot(plan, folder):
     initramfs = folder / "initramfs"
     build(kernel, initramfs, plan.demo)
     started = time.monotonic()
-    machine = Machine(folder, kernel.vmlinuz, initramfs, plan.cmdline(), plan.memory, plan.cpus)
+    machine = Machine(folder, kernel.vmlinuz, initramfs, plan.cmdline(), plan.memory, plan.cpus, plan.cpu)
     try:
         header = wait(machine, folder, plan)
         meta = describe(plan, kernel, machine, header, time.monotonic() - started)
@@ -84,6 +92,12 @@ def boot(plan, folder):
     initramfs.unlink()
     say(f"{kernel.release} {meta['cmdline']}: {meta['seconds']} s")
     return meta
+
+
+def has_five_levels(cpu):
+    """Whether QEMU's software emulation of a processor can run with five-level page tables (its feature `la57`)."""
+    model, *features = cpu.split(",")
+    return "-la57" not in features and (model in FIVE_LEVELS or "+la57" in features)
 
 
 def wait(machine, folder, plan):
@@ -120,11 +134,16 @@ def describe(plan, kernel, machine, header, seconds):
     """What meta.json says."""
     return {
         "version": plan.version, "release": kernel.release, "kaslr": plan.kaslr == "on", "levels": plan.levels,
-        "memory": plan.memory, "cpus": plan.cpus, "tasks": plan.tasks, "live": plan.live, "demo": plan.demo,
+        "memory": plan.memory, "cpus": plan.cpus, "cpu": plan.cpu, "tasks": plan.tasks, "live": plan.live, "demo": plan.demo,
         "cmdline": plan.cmdline(), "own_pid": header["own_pid"], "passes": header["passes"], "settled": header["settled"],
-        "seconds": round(seconds, 1), "qemu_pid": machine.process.pid if plan.live else None,
+        "vulnerabilities": vulnerabilities(machine.console.read_text(errors="replace")), "seconds": round(seconds, 1), "qemu_pid": machine.process.pid if plan.live else None,
         "qmp": str(machine.socket_path) if plan.live else None,
     }
+
+
+def vulnerabilities(console):
+    """What the guest said on its console of /sys/devices/system/cpu/vulnerabilities: the kernel's words by the name of the fault."""
+    return dict(VULNERABILITY.findall(console))
 
 
 def discard(folder):

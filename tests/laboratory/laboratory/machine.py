@@ -18,6 +18,8 @@ LOW_SPLIT = 0xC0000000
 HIGH = 4 * GIB
 # Room for what /proc says of 10 000 processes, as a hole in a file.
 TRUTH_SIZE = 256 << 20
+# All that the software emulation can do.
+PROCESSOR = "max"
 
 
 def bytes_of(text):
@@ -39,7 +41,7 @@ def image_map(size):
 class Machine:
     """One running QEMU."""
 
-    def __init__(self, folder, vmlinuz, initramfs, cmdline, memory, cpus):
+    def __init__(self, folder, vmlinuz, initramfs, cmdline, memory, cpus, cpu):
         self.folder = folder
         self.sockets = pathlib.Path(tempfile.mkdtemp(prefix="nettlp-lab-"))
         self.socket_path = self.sockets / "qmp"
@@ -47,7 +49,7 @@ class Machine:
         # One thread for all processors: with one each, QEMU 7.2 now and then runs a stale int3 of the kernel's text
         # patching, and the guest dies. It is no slower, because the guest mostly waits for one processor anyway.
         command = [
-            "qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", str(cpus), "-m", str(memory >> 20),
+            "qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", cpu, "-smp", str(cpus), "-m", str(memory >> 20),
             "-object", f"memory-backend-file,id=ram,size={memory},mem-path={folder / 'ram'},share=on",
             "-object", f"memory-backend-file,id=truth,size={TRUTH_SIZE},mem-path={folder / 'truth.records'},share=on",
             "-machine", "pc,memory-backend=ram", "-device", "ivshmem-plain,memdev=truth", "-device", "vmcoreinfo",

@@ -28,6 +28,9 @@ ARITHMETIC, BEHIND_TRACERS = "int_sqrt", 16
 # A function that is traced, and what stands at the place of its tracers: nothing, in five bytes.
 TRACED, NOTHING = "commit_creds", (bytes.fromhex("0f1f440000"), bytes.fromhex("6666666690"))
 CHANGED_TEXT = "changed_text"
+# A call of five bytes; a jump by a register, of the upper eight with a prefix. Bytes of the kernel's code in which such calls are looked for.
+CALL, JUMP = re.compile(rb"\xe8(?=(.{4}))", re.DOTALL), re.compile(rb"\x41?\xff[\xe0-\xe7]")
+SEARCHED, LAST = 4 << 20, (1 << 64) - 16
 # Checks that a kernel may lack the symbols for, and the symbol.
 MAY_LACK = {"hooked_system_calls_32": "ia32_sys_call_table"}
 
@@ -181,10 +184,61 @@ def rewritten(memory, strange):
         raise Trouble(f"`{TRACED}` has no place for tracers: {code.hex()}")
     call = b"\xe8" + struct.pack("<i", strange - (place + 5))
     return [
+        *elsewhere(memory),
         Tampering("code changed", [(at, bytes([was ^ 1]))], {
             "changed_text": {"symbol": f"{ARITHMETIC}+{BEHIND_TRACERS:#x}", "length": 1, "place_of": None}}),
         Tampering("function intercepted", [(place, call)], {"changed_text": {"place_of": "traced functions", "leads_to": f"{strange:#x}"}}),
     ]
+
+
+def elsewhere(memory):
+    """What only some processors have: code that counts calls in the empty space before a function, indirect jumps outside of the kernel."""
+    found = []
+    start, counter = memory.address(TRACED), counter_of(memory)
+    if counter and memory.program.read(start - len(counter), 4) == counter[:4]:
+        found.append(Tampering("call counter changed", [(start - 1, b"\x06")], {"changed_text": {"place_of": "call counters"}}))
+    thunk = indirect_jump(memory)
+    if thunk is not None:
+        code = memory.program.read(thunk, 3)
+        # jmp *%reg, of an upper register with a prefix: by the register beside it.
+        at = thunk + (2 if code[0] == 0x41 else 1)
+        other = memory.program.read(at, 1)[0] ^ 1
+        found.append(Tampering("indirect jump changed", [(at, bytes([other]))], {
+            "changed_text": {"place_of": "retpolines", "leads_to": f"{thunk:#x}"}}))
+    return found
+
+
+def counter_of(memory):
+    """What the kernel copies before functions to count calls; nothing on kernels that never do."""
+    if not has_symbol(memory, "skl_call_thunk_template"):
+        return b""
+    start, end = memory.address("skl_call_thunk_template"), memory.address("skl_call_thunk_tail")
+    return memory.program.read(start, end - start)
+
+
+def indirect_jump(memory):
+    """Where the first call that the kernel led out of its own code, to nothing but a jump by a register, leads; None where there is none."""
+    if not has_symbol(memory, "its_page"):
+        return None
+    start, end = memory.address("_stext"), memory.address("_etext")
+    code = memory.program.read(start, min(SEARCHED, end - start))
+    for call in CALL.finditer(code):
+        target = start + call.end() + 4 + struct.unpack("<i", call.group(1))[0]
+        if end <= target < LAST and JUMP.match(readable(memory, target, 3)):
+            return target
+    return None
+
+
+def readable(memory, address, length):
+    """Bytes at an address; none where nothing is mapped."""
+    try:
+        return memory.program.read(address, length)
+    except LookupError:
+        return b""
+    except Exception as error:  # drgn's own, which is imported with drgn only
+        if type(error).__name__ != "FaultError":
+            raise
+        return b""
 
 
 def anonymous_mapping(task):
@@ -244,6 +298,16 @@ def check(folder, programs):
             checks = sum("verdict" in row for row in answer.rows)
             seen = ", ".join(expected) or "no finding"
             yield name, not wrong, "; ".join(wrong) or f"{checks} checks, {time.monotonic() - started:.1f} s: {seen}"
+
+
+def clean(folder, programs):
+    """Whether nothing is found on a guest as it is, which needs no core; and words."""
+    booted = kernels.prepare(json.loads((folder / "meta.json").read_text())["version"])
+    profile, words = programs.profile_of(folder, booted), ["--vmlinux", booted.vmlinux, "-e", SCRIPT]
+    answer = programs.query(target.image_flags(folder), profile, words)
+    without = [row["check"] for row in answer.rows if row.get("verdict") == "not applicable"]
+    wrong = judge(answer.rows, answer.status, {}, [name for name in without if name in MAY_LACK])
+    return not wrong, "; ".join(wrong) or f"{sum('verdict' in row for row in answer.rows)} checks, no finding"
 
 
 def has_symbol(memory, name):
