@@ -69,11 +69,13 @@ STEPS = [
          defined=absent("proc_ops", "time_namespace"),
          later_members={"pipe_inode_info": ["wr_wait"], "nsproxy": ["time_ns", "time_ns_for_children"]},
          later_symbols=["proc_seq_ops", "proc_single_ops", "proc_net_seq_ops", "proc_net_single_ops"], lacks={"namespaces": ["time_ns"]}),
-    # include/linux/sched.h, include/linux/kernfs.h, include/linux/netdevice.h, include/net/inet_hashtables.h
+    # include/linux/sched.h, include/linux/kernfs.h, include/linux/netdevice.h, include/net/inet_hashtables.h, include/linux/pipe_fs_i.h
     Step("5.5", members={("task_struct", "start_boottime"): ("real_start_time", None), ("kernfs_node", "id"): ("id", "union kernfs_node_id"),
-                         ("pcpu_lstats", "packets"): ("packets", "u64"), ("pcpu_lstats", "bytes"): ("bytes", "u64")},
+                         ("pcpu_lstats", "packets"): ("packets", "u64"), ("pcpu_lstats", "bytes"): ("bytes", "u64"),
+                         ("pipe_inode_info", "head"): ("nrbufs", None), ("pipe_inode_info", "tail"): ("curbuf", None),
+                         ("pipe_inode_info", "ring_size"): ("buffers", None)},
          defined={"union kernfs_node_id": (0x8, ["ino: 0x0 u32", "generation: 0x4 u32", "id: 0x0 u64"])},
-         later_members={"inet_listen_hashbucket": ["nulls_head"]}),
+         later_members={"inet_listen_hashbucket": ["nulls_head"], "pipe_inode_info": ["max_usage"]}),
     # include/linux/net.h, include/net/ip6_fib.h, include/net/ip_fib.h
     Step("5.3", members={("socket", "wq"): ("wq", "struct socket_wq *"), ("fib6_info", "fib6_nh"): ("fib6_nh", "struct fib6_nh")},
          later_members={"fib_info": ["nh"], "fib6_info": ["nh"]}, defined=absent("nexthop")),
@@ -360,6 +362,26 @@ def rewrite_waiters(memory):
     return waiting
 
 
+def rewrite_pipes(memory):
+    """What waits in a pipe is told by its first buffer and how many there are (include/linux/pipe_fs_i.h before 5.5); returns how many
+    pipes."""
+    from drgn import cast
+    from drgn.helpers.linux.fs import for_each_file
+    from drgn.helpers.linux.pid import for_each_task
+    program, pipes = memory.program, {}
+    functions = program["pipefifo_fops"].address_
+    for task in for_each_task(program):
+        for _, file in for_each_file(task) if number(task.files) else ():
+            if number(file.f_op) == functions:
+                pipe = cast("struct pipe_inode_info *", file.private_data)
+                pipes[number(pipe)] = pipe
+    for pipe in pipes.values():
+        head, tail = number(pipe.head), number(pipe.tail)
+        memory.write(pipe.head.address_, struct.pack("<I", head - tail & 0xffffffff))
+        memory.write(pipe.tail.address_, struct.pack("<I", tail & number(pipe.ring_size) - 1))
+    return len(pipes)
+
+
 def rewrite_free_lists(memory):
     """Links of free objects are mixed with their own place as it is (mm/slub.c before 5.7: 1ad53d9fa3f6); returns how many there are."""
     from drgn.helpers.linux.cpumask import for_each_possible_cpu
@@ -469,7 +491,7 @@ def rewrite_routes(memory):
 
 # What is written into memory, by the release whose changes it takes back.
 REWRITES = {
-    "5.7": [("links of free objects", rewrite_free_lists)], "5.5": [("chains of listening sockets", rewrite_listeners)],
+    "5.7": [("links of free objects", rewrite_free_lists)], "5.5": [("chains of listening sockets", rewrite_listeners), ("pipes", rewrite_pipes)],
     "5.3": [("sockets", rewrite_sockets)], "5.2": [("symbols of modules", rewrite_module_symbols), ("routes of IPv6 with a gateway", rewrite_routes)],
     "5.0": [("waiting locks", rewrite_waiters)], "4.20": [("marks of radix trees", rewrite_trees)],
 }
