@@ -10,7 +10,7 @@ import xml.etree.ElementTree
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from laboratory import (  # noqa: E402
-    bench, boot, compare, compared, figure, kernel_entities, kernels, machine, older, predictions, scripts, tamper, truth)
+    bench, boot, compare, compared, figure, kernel_entities, kernels, layouts, machine, predictions, scripts, tamper, truth)
 from laboratory.entity import Entity  # noqa: E402
 from laboratory.places import Trouble  # noqa: E402
 from laboratory.target import Answer  # noqa: E402
@@ -345,12 +345,12 @@ class OlderTest(unittest.TestCase):
     """Profiles and records in the layouts of an older kernel."""
 
     def test_members_change_in_one_type_only(self):
-        profile = older.Profile(OLD_PROFILE)
+        profile = layouts.Profile(OLD_PROFILE)
         profile.in_document("struct a_type", r"^    first: (\S+) .*$", r"    number: \1 long int")
         self.assertEqual(profile.text, OLD_PROFILE.replace("    first: 0x0 int", "    number: 0x0 long int"))
 
     def test_a_type_is_replaced_or_added(self):
-        profile = older.Profile(OLD_PROFILE)
+        profile = layouts.Profile(OLD_PROFILE)
         profile.define("struct a_type", 4, ["only: 0x0 int"])
         profile.define("struct new", 8, ["it: 0x0 u64"])
         self.assertEqual(profile.text.split("symbols:")[0], "---\nstruct a_type:\n  size: 0x4\n  members:\n    only: 0x0 int\n---\n"
@@ -358,20 +358,20 @@ class OlderTest(unittest.TestCase):
                          "struct zone:\n  size: 0x8\n  members:\n    name: 0x0 char *\n---\n")
 
     def test_a_change_that_finds_nothing_is_trouble(self):
-        profile = older.Profile(OLD_PROFILE)
+        profile = layouts.Profile(OLD_PROFILE)
         with self.assertRaises(Trouble):
             profile.in_document("struct a_type", r"^    third: .*$", "")
         with self.assertRaises(Trouble):
             profile.drop("struct absent")
 
     def test_a_type_is_dropped_with_its_mark(self):
-        profile = older.Profile(OLD_PROFILE)
+        profile = layouts.Profile(OLD_PROFILE)
         profile.drop("struct a_type")
         self.assertEqual(profile.text, "---\n" + OLD_PROFILE[OLD_PROFILE.index("struct zone"):])
 
     def test_symbols_are_in_the_order_of_their_names(self):
         lines = ['  ".E_copy": 0x1 text 0', "  Bad: 0x2 text 0", "  _x: 0x3 text 0", "  a: 0x4 text 0"]
-        self.assertEqual(sorted(reversed(lines), key=older.name_of), lines)
+        self.assertEqual(sorted(reversed(lines), key=layouts.name_of), lines)
 
     def test_what_a_kernel_lacks_is_not_asked_for(self):
         entity = Entity("things", "walk things", ("id",), ("a", "b"), lambda truth: [{"id": 1, "a": 2, "b": 3}])
