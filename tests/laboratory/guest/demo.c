@@ -34,6 +34,7 @@ enum special {
     POLLS = 8,         /* epoll, timerfd, signalfd, as an event loop has */
     REMOVED = 16,      /* its program's file and its open files are deleted once it runs, and it has memory that it can write and run */
     TERMINAL = 32,     /* /dev/pts/0 as its input and output */
+    STARTS = 64,       /* waits, uninterruptibly, for a child to run another program */
 };
 
 struct daemon {
@@ -58,6 +59,8 @@ static const struct daemon daemons[] = {
     {"udevd", NULL, SYSTEMD "systemd-udevd", NULL, 0, POLLS, 0, {SYSTEMD "systemd-udevd"}, {0}, {0}, "/run/udev/control"},
     {"timesyncd", NULL, SYSTEMD "systemd-timesyncd", NULL, 997, POLLS, 0, {SYSTEMD "systemd-timesyncd"}, {"sd-resolve"}, {0}, NULL},
     {"cron", NULL, "/usr/sbin/cron", NULL, 0, 0, 0, {"/usr/sbin/cron", "-f"}, {0}, {"/run/crond.pid"}, NULL},
+    {"job", "cron", "/usr/bin/dash", "sh", 0, STARTS, 0, {"/bin/sh", "-c", "test -x /usr/sbin/anacron || run-parts /etc/cron.daily"},
+     {0}, {0}, NULL},
     {"dbus", NULL, "/usr/bin/dbus-daemon", NULL, 100, POLLS, 0,
      {"/usr/bin/dbus-daemon", "--system", "--address=systemd:", "--nofork", "--nopidfile", "--systemd-activation", "--syslog-only"},
      {0}, {0}, "/run/dbus/system_bus_socket"},
@@ -223,6 +226,13 @@ static void play(const struct daemon *daemon)
         check(setresuid(daemon->user, daemon->user, daemon->user), "setresuid");
     }
     start_threads(daemon);
+    if (daemon->special & STARTS) {
+        settled();
+        if (vfork() == 0) {
+            for (;;)
+                pause();
+        }
+    }
     settle_and_sleep();
 }
 
