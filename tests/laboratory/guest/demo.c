@@ -34,6 +34,7 @@ enum special {
     POLLS = 8,         /* epoll, timerfd, signalfd, as an event loop has */
     REMOVED = 16,      /* its program's file and its open files are deleted once it runs, and it has memory that it can write and run */
     TERMINAL = 32,     /* /dev/pts/0 as its input and output */
+    WAKES = 128,       /* a pipe that it wakes itself with, in which something waits */
     STARTS = 64,       /* waits, uninterruptibly, for a child to run another program */
 };
 
@@ -95,7 +96,7 @@ static const struct daemon daemons[] = {
     {"pg4", "postgres", POSTGRES, NULL, 105, POLLS, 0, {"postgres: 15/main: autovacuum launcher "}, {0}, {0}, NULL},
     {"pg5", "postgres", POSTGRES, NULL, 105, POLLS, 0, {"postgres: 15/main: app app 127.0.0.1(41234) idle"}, {0},
      {"/var/lib/postgresql/15/main/base/16384/2619"}, NULL},
-    {"app", NULL, "/usr/bin/python3.11", "gunicorn", 33, LISTENS_LOCAL, 8000,
+    {"app", NULL, "/usr/bin/python3.11", "gunicorn", 33, LISTENS_LOCAL | WAKES, 8000,
      {"/usr/bin/python3", "/usr/bin/gunicorn", "-w", "2", "shop.wsgi"}, {0}, {"/var/log/shop.log"}, NULL},
     {"app1", "app", "/usr/bin/python3.11", "gunicorn", 33, CONNECTS, 5432, {"/usr/bin/python3", "/usr/bin/gunicorn", "-w", "2", "shop.wsgi"},
      {"ThreadPoolExec", "ThreadPoolExec"}, {"/var/log/shop.log"}, NULL},
@@ -150,6 +151,13 @@ static void open_events(void)
     };
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
         check(epoll_ctl(poll, EPOLL_CTL_ADD, sources[i], &event), "epoll_ctl");
+}
+
+static void open_pipe(void)
+{
+    int ends[2];
+    check(pipe2(ends, O_CLOEXEC | O_NONBLOCK), "pipe");
+    check(write(ends[1], ".", 1), "write to the pipe");
 }
 
 static void open_files(const struct daemon *daemon)
@@ -215,6 +223,8 @@ static void play(const struct daemon *daemon)
         open_network(daemon);
     if (daemon->special & POLLS)
         open_events();
+    if (daemon->special & WAKES)
+        open_pipe();
     open_files(daemon);
     start_children(daemon->name);
     if (daemon->special & REMOVED)
