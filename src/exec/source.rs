@@ -7,8 +7,8 @@ use crate::addr::VirtAddr;
 use crate::lang::typed::{CheckedSource, CheckedTraversal, Typed};
 use crate::value::{Place, Reason, Value};
 use crate::walk::{
-    Array, Bits, Branches, Chain, Element, End, Hlist, List, Maple, Pace, PerCpu, Rbtree, Records,
-    Rhashtable, Ring, Slab, SlabLayout, Tree, Trie, Xarray,
+    Array, Bits, Branches, Chain, Element, End, Hlist, List, Maple, Pace, PageTables, PerCpu,
+    Rbtree, Records, Rhashtable, Ring, Slab, SlabLayout, Tree, Trie, Xarray,
 };
 use crate::wave::{Borrowed, Reader};
 
@@ -403,6 +403,18 @@ async fn run_traversal(
             let mask = at(mask).await?;
             let (word, count) = (*word, number_of(count).await?);
             Bits { mask, word, count }.walk(reader, space, sink).await
+        }
+        CheckedTraversal::PageTables(root) => {
+            let root = number_of(root).await?;
+            if root == 0 {
+                return Err(Reason::NullPointer);
+            }
+            PageTables {
+                root: VirtAddr::new(root),
+                direct_map: VirtAddr::new(context.target.direct_map),
+            }
+            .walk(reader, space, sink)
+            .await
         }
         CheckedTraversal::Follow(pointer) => {
             let pointer = number_of(pointer).await?;

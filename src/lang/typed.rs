@@ -429,6 +429,8 @@ pub enum CheckedTraversal {
         /// The kernel's layout.
         layout: RhashtableLayout,
     },
+    /// See [`crate::walk::PageTables`]: a pointer to the top table.
+    PageTables(Typed),
     /// See [`crate::walk::Bits`].
     Bits {
         /// Place of the first word.
@@ -640,6 +642,7 @@ impl CheckedTraversal {
             Self::Chain { first, .. }
             | Self::Branches { first, .. }
             | Self::Trie { first, .. }
+            | Self::PageTables(first)
             | Self::Follow(first) => {
                 expressions.push(first);
             }

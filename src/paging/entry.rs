@@ -94,6 +94,45 @@ impl fmt::Display for EntryFlags {
     }
 }
 
+/// What an entry leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// Nothing.
+    Empty,
+    /// The next table, at this address.
+    Table(PhysAddr),
+    /// A page: present, or where Linux notes what became of it (swapped out, without access, on the move).
+    Page,
+    /// Nothing that the processor accepts: it is present and has these bits set that must be clear.
+    Reserved(u64),
+}
+
+impl Level {
+    /// What an entry of this level leads to; bits of `encryption_mask` are no part of its address.
+    pub fn kind_of(&self, entry: u64, format: &Format, encryption_mask: u64) -> EntryKind {
+        if entry & PRESENT == 0 {
+            return if entry == 0 || self.leaf == LeafRule::Never {
+                EntryKind::Empty
+            } else {
+                EntryKind::Page
+            };
+        }
+        let plain = entry & !encryption_mask;
+        let leaf = is_leaf(self, plain);
+        let bits = plain
+            & if leaf {
+                self.leaf_reserved
+            } else {
+                self.table_reserved
+            };
+        match (bits, leaf) {
+            (0, true) => EntryKind::Page,
+            (0, false) => EntryKind::Table(PhysAddr::new(plain & format.address_mask)),
+            (bits, _) => EntryKind::Reserved(bits),
+        }
+    }
+}
+
 /// Whether a present entry of this level maps a page.
 pub(super) fn is_leaf(level: &Level, entry: u64) -> bool {
     match level.leaf {

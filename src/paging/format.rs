@@ -63,6 +63,11 @@ impl Level {
         (address.get() >> self.shift) & ((1 << self.index_bits) - 1)
     }
 
+    /// Entries of a table of this level.
+    pub const fn entries(&self) -> u64 {
+        1 << self.index_bits
+    }
+
     /// Bytes that an entry of this level maps, or that the tables below it map together.
     pub const fn page_size(&self) -> u64 {
         1 << self.shift

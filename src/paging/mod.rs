@@ -17,7 +17,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use entry::EntryFlags;
+pub use entry::{EntryFlags, EntryKind};
 pub use format::{Format, LeafRule, Level, X86_64_4_LEVEL, X86_64_5_LEVEL};
 pub use space::{AddressSpace, LinearMap};
 pub use walk::{Permissions, Step, Translation, VisitedEntry, Walk};

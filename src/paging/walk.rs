@@ -5,7 +5,7 @@ use std::fmt;
 use crate::addr::{PhysAddr, VirtAddr};
 
 use super::TranslationFailure;
-use super::entry::{self, EntryFlags};
+use super::entry::{self, EntryFlags, EntryKind};
 use super::format::{Format, Level};
 use super::space::{AddressSpace, LinearMap};
 
@@ -187,15 +187,8 @@ impl Walk {
             self.step = Step::Fault(failure);
             return;
         }
-        let plain = entry & !self.encryption_mask;
-        let leaf = entry::is_leaf(level, plain);
-        let bits = plain
-            & if leaf {
-                level.leaf_reserved
-            } else {
-                level.table_reserved
-            };
-        if bits != 0 {
+        let kind = level.kind_of(entry, self.format, self.encryption_mask);
+        if let EntryKind::Reserved(bits) = kind {
             self.step = Step::Fault(TranslationFailure::ReservedBits {
                 level: level.name,
                 entry,
@@ -206,10 +199,9 @@ impl Walk {
         self.permissions.writable &= entry & entry::WRITABLE != 0;
         self.permissions.user &= entry & entry::USER != 0;
         self.permissions.executable &= entry & entry::NO_EXECUTE == 0;
-        if leaf {
-            self.finish(level, plain);
-        } else {
-            self.want(PhysAddr::new(plain & self.format.address_mask));
+        match kind {
+            EntryKind::Table(table) => self.want(table),
+            _ => self.finish(level, entry & !self.encryption_mask),
         }
     }
 

@@ -190,6 +190,9 @@ fn traversal_to(element: &Type, traversal: &CheckedTraversal) -> String {
             )
         }
         CheckedTraversal::Bits { .. } => format!("set bits of words `{element}`, one round"),
+        CheckedTraversal::PageTables(_) => {
+            format!("page tables, each page's entry as `{element}`; a round a level")
+        }
         CheckedTraversal::Follow(_) => format!("the `{element}` that a pointer points to"),
         CheckedTraversal::Through { outer, inner } => format!(
             "{}; all at the same time, for each of `{}` ({})",

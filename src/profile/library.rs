@@ -12,9 +12,9 @@ use super::frames::FramesTraversal;
 use super::kernel_text::{KernelText, TextRows};
 use super::traversal::{
     ArrayTraversal, BitsTraversal, BranchesTraversal, ChainTraversal, FollowTraversal,
-    LinkedTraversal, ListTraversal, MapleTraversal, PerCpuTraversal, RbtreeTraversal,
-    RecordsTraversal, RhashtableTraversal, RingTraversal, SlabTraversal, Traversal, TreeTraversal,
-    TrieTraversal, XarrayTraversal,
+    LinkedTraversal, ListTraversal, MapleTraversal, PageTablesTraversal, PerCpuTraversal,
+    RbtreeTraversal, RecordsTraversal, RhashtableTraversal, RingTraversal, SlabTraversal,
+    Traversal, TreeTraversal, TrieTraversal, XarrayTraversal,
 };
 
 /// The first line that every library file must have.
@@ -140,6 +140,7 @@ macro_rules! with_traversals {
             maple: MapleTraversal => Maple,
             per_cpu: PerCpuTraversal => PerCpu,
             slab: SlabTraversal => Slab,
+            page_tables: PageTablesTraversal => PageTables,
             union: Vec<String> => Union,
             text: TextRows => Text,
         }
@@ -170,7 +171,7 @@ macro_rules! with_traversals {
 }
 
 /// What a walk or variant without a traversal is told.
-const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, branches, trie, array, ring, records, bits, chain, follow, frames, xarray, radix, maple, per_cpu, slab, union or text)";
+const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, branches, trie, array, ring, records, bits, chain, follow, frames, xarray, radix, maple, per_cpu, slab, page_tables, union or text)";
 
 with_traversals! {
     #[derive(Debug, Deserialize)]

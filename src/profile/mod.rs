@@ -85,9 +85,9 @@ pub use preview::Preview;
 pub use search_path::{Entry, PATH_VARIABLE, SearchPath};
 pub use traversal::{
     ArrayTraversal, BitsTraversal, BranchesTraversal, ChainTraversal, FollowTraversal,
-    LinkedTraversal, ListTraversal, MapleTraversal, PerCpuTraversal, RbtreeTraversal,
-    RecordsTraversal, RhashtableTraversal, RingTraversal, SlabTraversal, Traversal, TreeTraversal,
-    TrieTraversal, XarrayTraversal,
+    LinkedTraversal, ListTraversal, MapleTraversal, PageTablesTraversal, PerCpuTraversal,
+    RbtreeTraversal, RecordsTraversal, RhashtableTraversal, RingTraversal, SlabTraversal,
+    Traversal, TreeTraversal, TrieTraversal, XarrayTraversal,
 };
 pub use types::{
     Aggregate, AggregateKind, BaseType, BitField, Encoding, Enumeration, FunctionType, Member,

@@ -183,6 +183,15 @@ pub struct FollowTraversal {
     pub pointer: String,
 }
 
+/// Page tables in the format of the target's processor, of a process: each element is the entry of a page, its index the page's number, its
+/// depth the level of the entry, 1 for the last.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct PageTablesTraversal {
+    /// A pointer to the top table.
+    pub root: String,
+}
+
 /// A per-CPU variable, once a CPU.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -236,6 +245,8 @@ pub enum Traversal {
     Follow(FollowTraversal),
     /// See [`FramesTraversal`].
     Frames(Box<FramesTraversal>),
+    /// See [`PageTablesTraversal`].
+    PageTables(PageTablesTraversal),
     /// The elements of other walks by their names, one walk after the other.
     Union(Vec<String>),
     /// Rows of the comparison of the kernel's code with its vmlinux.

@@ -1,5 +1,6 @@
 //! Kernel containers in the kernel's words: list, hash list, lock-less list, tree by children or by pointers, red-black tree, trie, array,
-//! ring, buffer of records, chain, xarray, maple tree, resizable hash table, bit mask, per-CPU variable, slab cache, frames of a stack.
+//! ring, buffer of records, chain, xarray, maple tree, resizable hash table, bit mask, per-CPU variable, slab cache, frames of a stack,
+//! page tables.
 //!
 //! A walk turns a container's address and layout into its elements' addresses, in the container's order, and hands each to its
 //! sink as early as it knows it. Every walk is bounded, notices cycles, and says how it ended; it never recurses on the stack. Which
@@ -13,6 +14,7 @@ mod hlist;
 mod list;
 mod maple;
 mod pace;
+mod page_tables;
 mod per_cpu;
 mod rbtree;
 mod records;
@@ -44,6 +46,7 @@ pub use hlist::{Hlist, HlistKind};
 pub use list::List;
 pub use maple::{Maple, MapleLayout, NodeLayout};
 pub use pace::Pace;
+pub use page_tables::PageTables;
 pub use per_cpu::PerCpu;
 pub use rbtree::{Rbtree, RbtreeLayout};
 pub use records::Records;
@@ -63,7 +66,7 @@ pub struct Element {
     pub address: VirtAddr,
     /// Its key where the container has keys (an array's index, an xarray's index, a CPU), else its number from 0.
     pub index: u64,
-    /// Levels below the root, in trees; of a frame 1 where it was interrupted.
+    /// Levels below the root, in trees; of a frame 1 where it was interrupted; of an entry of a page table its level, 1 for the last.
     pub depth: u32,
     /// What is known against it; may be noted after the element was handed over.
     pub quality: Quality,

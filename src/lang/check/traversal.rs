@@ -85,6 +85,11 @@ impl Checker<'_> {
                     this.follow(Typed { span, ..pointer }, element)
                 })
             }
+            Traversal::PageTables(tables) => {
+                let place = format!("{place}.page_tables.root");
+                let root = self.library_expression(&place, &tables.root, scope)?;
+                self.read(root).map(CheckedTraversal::PageTables)
+            }
             Traversal::Union(_) | Traversal::Text(_) => None,
             Traversal::Tree(tree) => self.library_tree(tree, base?.clone(), element, span),
             Traversal::Array(array) => {

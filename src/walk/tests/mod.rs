@@ -7,6 +7,7 @@ mod gaslight;
 mod hlists;
 mod lists;
 mod nodes;
+mod page_tables;
 mod rbtrees;
 mod sequences;
 mod slabs;
@@ -48,6 +49,7 @@ enum Container {
     Slab(Slab),
     Rhashtable(Rhashtable),
     Bits(Bits),
+    PageTables(PageTables),
 }
 
 impl Container {
@@ -76,6 +78,7 @@ impl Container {
             Self::Slab(slab) => slab.walk(reader, space, sink).await,
             Self::Rhashtable(table) => table.walk(reader, space, |_| {}, sink).await,
             Self::Bits(bits) => bits.walk(reader, space, sink).await,
+            Self::PageTables(tables) => tables.walk(reader, space, sink).await,
         }
     }
 }

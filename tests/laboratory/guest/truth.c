@@ -434,6 +434,7 @@ static void put_storage(void)
     put_cached_pages("/cached", PARTLY_CACHED);
 }
 
+#define LINES (4 << 20)
 static char *lines;
 static size_t lines_length;
 
@@ -445,7 +446,7 @@ static void put_pipe(const char *path)
     if (stat(path, &status) != 0 || !S_ISFIFO(status.st_mode) || sscanf(path, "/proc/%d/fd/%d", &pid, &number) != 2)
         return;
     int fd = open(path, O_RDONLY | O_NONBLOCK);
-    if (fd < 0 || lines_length > (1 << 20) - 200)
+    if (fd < 0 || lines_length > LINES - 200)
         return;
     check(ioctl(fd, FIONREAD, &waiting), "FIONREAD");
     lines_length += sprintf(lines + lines_length, "%d %d %lu %d %d\n", pid, number, status.st_ino, waiting, fcntl(fd, F_GETPIPE_SZ));
@@ -464,7 +465,7 @@ static int put_name(const char *path, const struct stat *status, int kind, struc
 {
     (void)kind;
     (void)place;
-    if (lines_length < (1 << 20) - 600) {
+    if (lines_length < LINES - 600) {
         lines_length += sprintf(lines + lines_length, "%lu %o %ld %lu ", status->st_ino, status->st_mode, status->st_size, status->st_nlink);
         for (const char *byte = path; *byte; byte++)
             lines_length += sprintf(lines + lines_length, "%02x", (unsigned char)*byte);
@@ -476,13 +477,53 @@ static int put_name(const char *path, const struct stat *status, int kind, struc
 /* What /proc does not tell of pipes, and the names of a folder. */
 static void put_pipes_and_names(void)
 {
-    lines = malloc(1 << 20);
+    lines = malloc(LINES);
     lines_length = 0;
     each("/proc", put_pipes_of);
     put_record('F', "/pipes", lines, lines_length);
     lines_length = 0;
     nftw(NAMES, put_name, 16, FTW_PHYS);
     put_record('F', "/names", lines, lines_length);
+    free(lines);
+}
+
+/* Lines for the pages of some processes, by /proc/PID/pagemap: process, page, entry; those that have none are left out. */
+static void put_pages_of(const char *folder)
+{
+    static const char *const names[] = {"mappings", "many-mappings", "dynamic", "position-free", "objects-dynamic", "objects-pie", "init"};
+    char *bytes, name[32] = "";
+    ssize_t length = read_whole(in(folder, "comm"), &bytes);
+    if (length > 0 && length < (ssize_t)sizeof name)
+        memcpy(name, bytes, length - 1);
+    size_t at = 0;
+    while (at < sizeof names / sizeof *names && strcmp(name, names[at]) != 0)
+        at++;
+    int fd = at < sizeof names / sizeof *names ? open(in(folder, "pagemap"), O_RDONLY) : -1;
+    FILE *maps = fd < 0 ? NULL : fopen(in(folder, "maps"), "r");
+    char line[8192];
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+        unsigned long start, end;
+        if (sscanf(line, "%lx-%lx", &start, &end) != 2 || start >> 63)
+            continue;
+        for (unsigned long page = start / 4096; page < end / 4096 && lines_length < LINES - 100; page++) {
+            uint64_t entry;
+            if (pread(fd, &entry, 8, page * 8) == 8 && entry >> 62 != 0)
+                lines_length += sprintf(lines + lines_length, "%d %lx %lx\n", atoi(folder + 6), page, entry);
+        }
+    }
+    if (maps != NULL)
+        fclose(maps);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* The pages of some processes; told when nothing else runs. */
+static void put_pages(void)
+{
+    lines = malloc(LINES);
+    lines_length = 0;
+    each("/proc", put_pages_of);
+    put_record('F', "/pages", lines, lines_length);
     free(lines);
 }
 
@@ -625,6 +666,8 @@ void tell_truth(int stop, int freeze)
         stop_others();
     header->passes = until_settled(put_pass);
     header->settled = header->passes > 0 && until_settled(put_rest) > 0 && until_settled(put_states) > 0;
+    if (freeze)
+        put_pages();
     put_counters();
     header->length = used;
     header->ready = 1;

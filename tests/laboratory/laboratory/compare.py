@@ -219,7 +219,8 @@ def compare_rows(entity, truth, answer):
         notes = answer.notes.strip().splitlines()[-6:]
         result.differs(f"{entity.name}: nettlp-q ends with status {answer.status}\n    " + "\n    ".join(notes))
     expected = {tuple(row[column] for column in entity.key): row for row in entity.expected(truth)}
-    found = keyed(entity, answer.rows, result)
+    rows = [part for row in answer.rows for part in entity.unfold(row)] if entity.unfold else answer.rows
+    found = keyed(entity, rows, result)
     result.rows = len(expected)
     for key, row in expected.items():
         other = found.pop(key, None)

@@ -17,6 +17,8 @@ class Entity:
     ordered: bool = False
     # Columns that go on counting after the truth was told: how far below and above it a number may be.
     near: dict = dataclasses.field(default_factory=dict)
+    # Makes of a row that was found those that it stands for.
+    unfold: object = None
     # Gives the columns that the kernel may have changed together after the truth was told, of the truth's row and the row that was found.
     later: object = None
 

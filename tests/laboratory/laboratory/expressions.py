@@ -1,6 +1,7 @@
 """NQ expressions and queries, each with the same value computed by drgn from the guest's core, or by hand where no memory is needed."""
 
 import hashlib
+import json
 import re
 import statistics
 
@@ -28,6 +29,7 @@ class Memory:
         self.tasks = [self.init, *(task[0] for task in list_for_each_entry("struct task_struct", self.init.tasks.address_of_(), "tasks"))]
         self.first = find_task(self.program, 1)
         self.cache = {}
+        self.levels = json.loads((folder / "meta.json").read_text())["levels"]
 
     def address(self, name):
         """The address of a symbol."""
@@ -264,6 +266,30 @@ def events(m):
             for event in list_for_each_entry("struct perf_event", task.perf_event_list.address_of_(), "owner_entry")]
 
 
+def page_entries(m):
+    """Entries of all processes' page tables, read table by table: pid, first address, bytes, entry."""
+    page_size = 4096
+    levels = 5 if m.levels == 5 else 4
+
+    def below(table, level, start, limit):
+        entries = m.program.read(table, page_size)
+        for at in range(limit):
+            entry = int.from_bytes(entries[at * 8:at * 8 + 8], "little")
+            first, size = start + (at << 12 + 9 * (level - 1)), page_size << 9 * (level - 1)
+            if entry and (level == 1 or level <= 3 and (not entry & 1 or entry & 0x80)):
+                yield first, size, entry
+            elif entry & 1:
+                yield from below(number(phys_to_virt(m.program, entry & 0xffffffffff000)), level - 1, first, 512)
+
+    for task in m.tasks:
+        if task.mm:
+            for first, size, entry in below(number(task.mm.pgd), levels, 0, 256):
+                here = entry & 1
+                perms = "".join(letter if here and allowed else "-" for letter, allowed in
+                                (("r", True), ("w", entry & 2), ("x", not entry >> 63)))
+                yield [number(task.pid), first, size, entry, perms, *(bool(here and entry & bit) for bit in (4, 0x20, 0x40))]
+
+
 def known(m, name):
     """Whether the kernel has a symbol."""
     try:
@@ -373,6 +399,8 @@ QUERIES = [
          "struct pm_qos_request", m.program["cpu_latency_constraints"].list, "node")], True),
     ("walk cgroups select path, level", lambda m: list(control_groups(m)), True),
     ("walk nodes as n, waiters of n.kswapd_wait as w where n.node = 0 select w.pid", waiting_for_swap, True),
+    ("walk tasks as t, page_tables of t as p select t.pid, p.start, p.size, p.entry, p.perms, p.user, p.accessed, p.dirty",
+     lambda m: list(page_entries(m)), True),
     ("walk tasks as t, pipes of t as p select t.pid, p.fd, p.inode, p.readers, p.writers, p.bytes, p.pieces, p.size",
      lambda m: list(pipes(m)), True),
     ("walk mounts as m, dentry_tree of m as d select m.id, d.address, d.depth, d.name, d.negative, d.inode, d.size",

@@ -150,6 +150,34 @@ def frames_query(truth):
             "select t.pid as pid, h.tid as tid, join(collect(f.function), ' < ') as frames, min(f.found) as found group by t.pid, h.tid")
 
 
+PAGE = 4096
+
+
+def expected_pages(truth):
+    """Rows of `page_tables`, a row for each 4 KiB: what /proc/PID/pagemap said of some processes."""
+    rows = []
+    for line in truth.raw("pages").decode().splitlines():
+        pid, page, entry = line.split()
+        entry = int(entry, 16)
+        rows.append({"pid": int(pid), "page": int(page, 16), "present": entry >> 63 == 1,
+                     "frame": entry & (1 << 55) - 1 if entry >> 63 == 1 else None})
+    return rows
+
+
+def pages_query(truth):
+    """Asks for the pages of those processes; pagemap leaves out what the kernel lends them ([vvar])."""
+    pids = sorted({row["pid"] for row in expected_pages(truth)})
+    lent = "".join(f" and not (t.pid = {row['pid']} and p.start between {row['start']} and {row['end'] - 1})" for row in truth.rows("vmas")
+                   if row["pid"] in pids and (row["path"] or "").startswith("[vvar"))
+    return (f"walk tasks as t, page_tables of t as p where t.pid in ({', '.join(map(str, pids))}){lent} "
+            "select t.pid as pid, p.index as page, p.size as size, p.frame as frame, p.present as present")
+
+
+def single_pages(row):
+    """A row of a large page as rows of 4 KiB."""
+    return [{**row, "page": row["page"] + at, "frame": None if row["frame"] is None else row["frame"] + at} for at in range(row["size"] // PAGE)]
+
+
 CREDENTIALS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid", "groups", "cap_inheritable", "cap_permitted",
                "cap_effective", "cap_bounding", "cap_ambient", "no_new_privs", "seccomp", "tracer", "oom_score_adj")
 SIGNALS = ("signals_pending", "signals_pending_process", "signals_blocked", "signals_ignored", "signals_caught")
@@ -167,5 +195,6 @@ TASK_ENTITIES = [
     of_tasks("namespaces", NUMBERS, expected_namespaces, "where nsproxy != 0"),
     Stacks("stacks", stacks_query, ("pid", "tid"), ("stack",), expected_stacks),
     Entity("frames", frames_query, ("pid", "tid"), ("frames", "found"), expected_frames),
+    Entity("page_tables", pages_query, ("pid", "page"), ("frame", "present"), expected_pages, unfold=single_pages),
     Entity("sizes", sizes_query, ("pid",), ("vsize", "rss"), expected_sizes),
 ]
