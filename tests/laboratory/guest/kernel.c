@@ -104,7 +104,7 @@ static int bpf_program(unsigned type, unsigned place, const char *name)
     return bpf(BPF_PROG_LOAD, &attributes);
 }
 
-/* Links to a cgroup that holds nobody, to a tracepoint where nothing passes, and to a device. */
+/* Links and programs at a cgroup that holds nobody; links to a tracepoint where nothing passes, and to a device. */
 static void make_bpf_links(void)
 {
     mkdir("/sys/fs/cgroup/linked", 0755);
@@ -114,6 +114,14 @@ static void make_bpf_links(void)
         .target_fd = group, .attach_type = BPF_CGROUP_INET_EGRESS}};
     if (bpf(BPF_LINK_CREATE, &to_group) < 0)
         fprintf(stderr, "laboratory: no link to a cgroup: %s\n", strerror(errno));
+    static const char *const names[] = {"lab_first", "lab_second"};
+    for (int number = 0; number < 2; number++) {
+        union bpf_attr attached = {
+            .target_fd = group, .attach_type = BPF_CGROUP_INET_INGRESS, .attach_flags = BPF_F_ALLOW_MULTI,
+            .attach_bpf_fd = bpf_program(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_INGRESS, names[number])};
+        if (bpf(BPF_PROG_ATTACH, &attached) < 0)
+            fprintf(stderr, "laboratory: no program attached to a cgroup: %s\n", strerror(errno));
+    }
     union bpf_attr to_tracepoint = {.raw_tracepoint = {
         .name = (uintptr_t)"module_load", .prog_fd = bpf_program(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, "lab_raw")}};
     if (bpf(BPF_RAW_TRACEPOINT_OPEN, &to_tracepoint) < 0)

@@ -255,6 +255,16 @@ def control_groups(m):
         yield [cgroup_path(css.cgroup).decode(), number(css.cgroup.level)]
 
 
+def group_programs(m):
+    """BPF programs that are attached to control groups: path, place, program, whether a link holds it."""
+    for css in css_for_each_descendant_pre(m.program["cgrp_dfl_root"].cgrp.self.address_of_()):
+        for place, entries in enumerate(css.cgroup.bpf.progs):
+            each = hlist_for_each_entry if hasattr(entries, "first") else list_for_each_entry
+            for entry in each("struct bpf_prog_list", entries.address_of_(), "node"):
+                program = entry.prog or entry.link.link.prog
+                yield [cgroup_path(css.cgroup).decode(), place, number(program.aux.id), text(program.aux.name), not entry.prog]
+
+
 def waiting_for_swap(m):
     """Tasks in the queues that wake what reclaims memory."""
     return [[number(task.pid)] for task in waitqueue_for_each_task(m.program["node_data"][0].kswapd_wait.address_of_())]
@@ -398,6 +408,7 @@ QUERIES = [
      lambda m: [[number(request.node.prio)] for request in plist_for_each_entry(
          "struct pm_qos_request", m.program["cpu_latency_constraints"].list, "node")], True),
     ("walk cgroups select path, level", lambda m: list(control_groups(m)), True),
+    ("walk cgroup_bpf as b select b.cgroup, (int)b.attach, b.program, b.name, b.linked", lambda m: list(group_programs(m)), True),
     ("walk nodes as n, waiters of n.kswapd_wait as w where n.node = 0 select w.pid", waiting_for_swap, True),
     ("walk tasks as t, page_tables of t as p select t.pid, p.start, p.size, p.entry, p.perms, p.user, p.accessed, p.dirty",
      lambda m: list(page_entries(m)), True),
