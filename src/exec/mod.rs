@@ -15,6 +15,7 @@ mod evaluate;
 mod format;
 mod frames;
 mod group;
+mod image;
 mod kernel_text;
 mod looping;
 mod materialize;

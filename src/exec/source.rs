@@ -18,6 +18,7 @@ use super::composed;
 use super::condition::Judged;
 use super::context::{Bound, Context, Environment};
 use super::frames::frames;
+use super::image;
 use super::kernel_text;
 use super::place::place_of;
 use super::predict::{predict, predict_other_end};
@@ -42,6 +43,9 @@ pub(super) async fn walk(
     }
     if let CheckedTraversal::Text { comparison, rows } = &source.traversal {
         return kernel_text::walk(&run.context, comparison, *rows, reader, sink).await;
+    }
+    if let CheckedTraversal::Image { table, range } = &source.traversal {
+        return image::walk(&run.context, *table, range, reader, sink).await;
     }
     let thin = run.thin.as_ref().filter(|_| number == 0);
     let mut ahead = match thin {
@@ -402,7 +406,8 @@ async fn run_traversal(
         CheckedTraversal::Through { .. }
         | CheckedTraversal::Union(_)
         | CheckedTraversal::Query(_)
-        | CheckedTraversal::Text { .. } => End::Complete,
+        | CheckedTraversal::Text { .. }
+        | CheckedTraversal::Image { .. } => End::Complete,
     })
 }
 

@@ -85,7 +85,7 @@ impl Checker<'_> {
                     this.follow(Typed { span, ..pointer }, element)
                 })
             }
-            Traversal::Union(_) | Traversal::Text(_) => None,
+            Traversal::Union(_) | Traversal::Text(_) | Traversal::Image(_) => None,
             Traversal::Tree(tree) => self.library_tree(tree, base?.clone(), element, span),
             Traversal::Array(array) => {
                 let base =
@@ -230,6 +230,7 @@ impl Checker<'_> {
                 format!("`{ty}` has no member `{path}` on this kernel"),
                 "needed for this walk",
             );
+            self.last_lacks();
         }
         found
     }
@@ -358,6 +359,7 @@ impl Checker<'_> {
                 "this kernel's radix trees are no xarrays yet: they are walked since Linux 4.20 only",
                 format!("it has a `{old}` of its own"),
             );
+            self.last_lacks();
             return None;
         }
         let head = self.layout_member("struct xarray", "xa_head", span)?.offset;
@@ -383,6 +385,7 @@ impl Checker<'_> {
                     format!("`{other}` is not an array of the expected size"),
                     "",
                 );
+                self.last_lacks();
                 None
             }
         }
