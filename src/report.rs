@@ -49,6 +49,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// What to do next: a command, an option, a nearer name.
     pub hints: Vec<String>,
+    /// Whether something is only missing here: of another kernel, or with another file, the same text may well have a meaning.
+    pub lacks: bool,
 }
 
 impl Report {
@@ -60,6 +62,7 @@ impl Report {
             labels: Vec::new(),
             notes: Vec::new(),
             hints: Vec::new(),
+            lacks: false,
         }
     }
 
@@ -116,6 +119,13 @@ impl Report {
     #[must_use]
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
+        self
+    }
+
+    /// The same report of what is only missing here.
+    #[must_use]
+    pub fn lacking(mut self) -> Self {
+        self.lacks = true;
         self
     }
 

@@ -97,6 +97,63 @@ fn checks_of_an_outside_file_are_in_force_and_each_has_a_verdict() {
     assert!(notes.contains("There must be one."), "{notes}");
 }
 
+const MISTAKEN: &str = "
+format: nettlp-walks/1
+functions:
+  of_nothing:
+    doc: Asks a query for its element.
+    example: of_nothing()
+    expr: \"exists (walk array(@init_task.thread_pid) as p select p.value)\"
+checks:
+  with_function:
+    doc: By a function that is wrong.
+    finding: Nothing.
+    query: walk tasks where of_nothing() select pid
+  without_walk:
+    doc: Of what no kernel has.
+    finding: Nothing.
+    query: walk taskses select pid
+  wrong_type:
+    doc: Names are no numbers, whatever the kernel.
+    finding: Nothing.
+    query: walk tasks where comm matches '(' select pid
+  older_kernel:
+    doc: What this kernel has not, and nothing else.
+    finding: Nothing.
+    query: walk tasks where exists (walk list(struct no_such.link) from @no_such as n select n.address) select pid
+";
+
+#[test]
+fn a_mistake_in_a_check_is_told_as_one_and_not_as_what_the_kernel_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("own.yaml"), MISTAKEN).unwrap();
+    let named = ["-p", "own.yaml", "-o", "csv", "-e"];
+    let (status, rows, notes) = told(&ask_in(folder.path(), &[&named[..], &["check"]].concat()));
+    assert_eq!(status, Some(2), "{rows}{notes}");
+    let verdict = |name: &str| {
+        let line = rows.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split(',').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(verdict("older_kernel"), "not applicable", "{rows}");
+    for name in ["with_function", "without_walk", "wrong_type"] {
+        assert_eq!(verdict(name), "mistaken", "{rows}");
+        assert!(
+            notes.contains(&format!("own.yaml: checks.{name}")),
+            "{notes}"
+        );
+    }
+    assert!(notes.contains("did you mean `tasks`?"), "{notes}");
+    let shown = told(&ask_in(
+        folder.path(),
+        &[&named[..], &["show checks"]].concat(),
+    ))
+    .1;
+    assert!(
+        shown.contains("mistaken: there is no walk `taskses`"),
+        "{shown}"
+    );
+}
+
 #[test]
 fn a_clean_check_ends_well_and_every_format_can_be_read() {
     let program = "def check nobody as walk tasks where pid = -1 select pid; check";

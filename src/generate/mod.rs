@@ -6,6 +6,7 @@
 
 mod btf;
 mod catalogue;
+mod configuration;
 mod definition;
 mod dwarf;
 mod elf;
@@ -36,9 +37,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use configuration::{ConfigurationProblem, configuration};
 pub use elf::SectionProblem;
 pub use error::{BtfProblem, DwarfProblem, ForeignKind, GenerateError};
-pub use kallsyms::KallsymsProblem;
+pub use kallsyms::{KallsymsProblem, OwnSymbol, own_symbols};
 pub use kernel_file::{KernelFile, Linked};
 pub use live::{LiveImage, LiveProfile};
 pub use progress::Progress;

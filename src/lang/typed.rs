@@ -3,10 +3,11 @@
 //! Nothing here can fail to resolve any more; what can still go wrong is reading. Addresses are those of the kernel's link time:
 //! `exec` adds where the running kernel really is.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use crate::kernel_text::Comparison;
-use crate::profile::{BitField, Enumeration, TextRows, Type};
+use crate::profile::{BitField, Enumeration, ImageTable, TextRows, Type};
 use crate::value::{Value, ValueType};
 use crate::walk::{
     Entries, HlistKind, MapleLayout, RbtreeLayout, RhashtableLayout, Siblings, SlabLayout,
@@ -462,6 +463,13 @@ pub enum CheckedTraversal {
         /// Which rows.
         rows: TextRows,
     },
+    /// Rows of a table of the kernel's image.
+    Image {
+        /// What it holds.
+        table: ImageTable,
+        /// The link addresses of what is read.
+        range: Range<u64>,
+    },
 }
 
 /// A query.
@@ -688,7 +696,7 @@ impl CheckedTraversal {
                 }
             }
             Self::Frames(frames) => expressions.extend(frames.expressions()),
-            Self::Query(_) | Self::Text { .. } => {}
+            Self::Query(_) | Self::Text { .. } | Self::Image { .. } => {}
         }
     }
 }

@@ -221,6 +221,12 @@ fn traversal_to(element: &Type, traversal: &CheckedTraversal) -> String {
                 text.end - text.start
             )
         }
+        CheckedTraversal::Image { range, .. } => {
+            format!(
+                "a table of the kernel's image, {} bytes, one round",
+                range.end.saturating_sub(range.start)
+            )
+        }
     }
 }
 

@@ -12,9 +12,9 @@ use super::frames::FramesTraversal;
 use super::kernel_text::{KernelText, TextRows};
 use super::traversal::{
     ArrayTraversal, BitsTraversal, BranchesTraversal, ChainTraversal, FollowTraversal,
-    LinkedTraversal, ListTraversal, MapleTraversal, PageTablesTraversal, PerCpuTraversal,
-    RbtreeTraversal, RecordsTraversal, RhashtableTraversal, RingTraversal, SlabTraversal,
-    Traversal, TreeTraversal, TrieTraversal, XarrayTraversal,
+    ImageTraversal, LinkedTraversal, ListTraversal, MapleTraversal, PageTablesTraversal,
+    PerCpuTraversal, RbtreeTraversal, RecordsTraversal, RhashtableTraversal, RingTraversal,
+    SlabTraversal, Traversal, TreeTraversal, TrieTraversal, XarrayTraversal,
 };
 
 /// The first line that every library file must have.
@@ -143,6 +143,7 @@ macro_rules! with_traversals {
             page_tables: PageTablesTraversal => PageTables,
             union: Vec<String> => Union,
             text: TextRows => Text,
+            image: ImageTraversal => Image,
         }
     };
     (
@@ -171,7 +172,7 @@ macro_rules! with_traversals {
 }
 
 /// What a walk or variant without a traversal is told.
-const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, branches, trie, array, ring, records, bits, chain, follow, frames, xarray, radix, maple, per_cpu, slab, page_tables, union or text)";
+const NO_TRAVERSAL: &str = "names no traversal (list, hlist, llist, plist, rbtree, rhashtable, tree, branches, trie, array, ring, records, bits, chain, follow, frames, xarray, radix, maple, per_cpu, slab, page_tables, union, text or image)";
 
 with_traversals! {
     #[derive(Debug, Deserialize)]
@@ -494,10 +495,10 @@ fn contradiction(variant: &WalkVariant) -> Option<&'static str> {
         Traversal::Union(_) if variant.root.is_some() => {
             Some("a union has no root: its walks have")
         }
-        Traversal::Text(_)
+        Traversal::Text(_) | Traversal::Image(_)
             if variant.through.is_some() || variant.root.is_some() || variant.filter.is_some() =>
         {
-            Some("a comparison of the kernel's code has no `root`, `through` or `where`")
+            Some("what is read of the kernel's image has no `root`, `through` or `where`")
         }
         _ if variant.through.is_some() && variant.root.is_some() => {
             Some("has both a `root` and a walk that it goes `through`")

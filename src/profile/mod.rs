@@ -84,10 +84,10 @@ pub use outline::{Outline, Row, Summary, outline};
 pub use preview::Preview;
 pub use search_path::{Entry, PATH_VARIABLE, SearchPath};
 pub use traversal::{
-    ArrayTraversal, BitsTraversal, BranchesTraversal, ChainTraversal, FollowTraversal,
-    LinkedTraversal, ListTraversal, MapleTraversal, PageTablesTraversal, PerCpuTraversal,
-    RbtreeTraversal, RecordsTraversal, RhashtableTraversal, RingTraversal, SlabTraversal,
-    Traversal, TreeTraversal, TrieTraversal, XarrayTraversal,
+    ArrayTraversal, BitsTraversal, BranchesTraversal, ChainTraversal, FollowTraversal, ImageTable,
+    ImageTraversal, LinkedTraversal, ListTraversal, MapleTraversal, PageTablesTraversal,
+    PerCpuTraversal, RbtreeTraversal, RecordsTraversal, RhashtableTraversal, RingTraversal,
+    SlabTraversal, Traversal, TreeTraversal, TrieTraversal, XarrayTraversal,
 };
 pub use types::{
     Aggregate, AggregateKind, BaseType, BitField, Encoding, Enumeration, FunctionType, Member,

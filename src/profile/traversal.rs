@@ -64,6 +64,29 @@ pub struct ArrayTraversal {
     pub count: Option<String>,
 }
 
+/// A table of the kernel's image that is read whole and taken apart: what is between symbols.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ImageTraversal {
+    /// What it is.
+    pub holds: ImageTable,
+    /// Symbols: from the lowest of them to the highest is read. One that a kernel has not is left out.
+    pub between: Vec<String>,
+    /// Bytes behind the highest symbol that are read too.
+    #[serde(default)]
+    pub behind: u64,
+}
+
+/// What a table of the kernel's image holds.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageTable {
+    /// The kernel's own symbols (`kernel/kallsyms.c`): rows of name, address, type and whether the profile has it there.
+    Symbols,
+    /// The configuration that the kernel was built with, packed by gzip (`kernel/configs.c`): rows of name and value.
+    Configuration,
+}
+
 /// The objects of a slab cache that are in use (`mm/slub.c`).
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -251,4 +274,6 @@ pub enum Traversal {
     Union(Vec<String>),
     /// Rows of the comparison of the kernel's code with its vmlinux.
     Text(TextRows),
+    /// A table of the kernel's image.
+    Image(ImageTraversal),
 }

@@ -23,7 +23,7 @@ use super::library::{is_shipped, shipped_file};
 use super::output::{Output, Statistics, Status};
 use super::show::like;
 use super::statements::beside;
-use super::verdict::{Verdict, found_report, keep_those_in, own_table, summary};
+use super::verdict::{Verdict, found_report, keep_those_in, own_table, refused, summary};
 
 /// Enters a check that was written in NQ.
 pub(super) fn define(
@@ -240,6 +240,11 @@ impl Session {
         let mut worst = Status::Complete;
         for (name, check, verdict) in &verdicts {
             worst = worst.max(verdict.status());
+            if let Verdict::Mistaken(reports) = verdict {
+                for report in reports {
+                    output.report(report);
+                }
+            }
             if let Verdict::Finding(rows, _) = verdict {
                 output.report(&found_report(name, check, rows.rows.len()));
                 output.rows(&own_table(name, rows), &self.settings);
@@ -261,7 +266,7 @@ impl Session {
         };
         let checked = match check_query(&self.catalog, &self.meant_by(check), source, query) {
             Ok(checked) => checked.tree,
-            Err(reports) => return Ok(Verdict::NotApplicable(in_words(&reports))),
+            Err(reports) => return Ok(refused(reports)),
         };
         let (plan, words) = (Plan::new(checked), query_text(source, query));
         let (mut rows, mut gap) = self.look(name, &plan, words, total, output)?;
@@ -385,7 +390,12 @@ impl Session {
             Ok((source, query)) => {
                 match check_query(&self.catalog, &self.meant_by(check), source, query) {
                     Ok(_) => "yes".to_owned(),
-                    Err(reports) => in_words(&reports),
+                    Err(reports) => match refused(reports) {
+                        mistaken @ Verdict::Mistaken(_) => {
+                            format!("{}: {}", mistaken.word(), mistaken.why())
+                        }
+                        verdict => verdict.why(),
+                    },
                 }
             }
         }
@@ -424,16 +434,6 @@ fn no_such_check(
         Some((source, whole)) => report.at(source, span.unwrap_or(whole).into(), label),
         None => report,
     }
-}
-
-/// What is wrong with a query for this kernel, the deepest reason of each mistake.
-fn in_words(reports: &[Report]) -> String {
-    let words = reports.iter().map(|report| {
-        let mut parts = vec![report.message.clone()];
-        parts.extend(report.notes.iter().cloned());
-        parts.join(": ")
-    });
-    words.collect::<Vec<_>>().join("; ")
 }
 
 fn add(total: &mut Statistics, one: &Statistics) {

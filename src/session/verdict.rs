@@ -22,6 +22,8 @@ pub(super) enum Verdict {
     NotApplicable(String),
     /// Nothing was found, and not everything could be looked at.
     Incomplete(String),
+    /// What is wrong with its text, whatever the kernel.
+    Mistaken(Vec<Report>),
 }
 
 impl Verdict {
@@ -31,6 +33,7 @@ impl Verdict {
             Self::Finding(..) => "finding",
             Self::NotApplicable(_) => "not applicable",
             Self::Incomplete(_) => "incomplete",
+            Self::Mistaken(_) => "mistaken",
         }
     }
 
@@ -41,12 +44,13 @@ impl Verdict {
         }
     }
 
-    pub(super) fn why(&self) -> &str {
+    pub(super) fn why(&self) -> String {
         match self {
             Self::Clean(why)
             | Self::Finding(_, why)
             | Self::NotApplicable(why)
-            | Self::Incomplete(why) => why,
+            | Self::Incomplete(why) => why.clone(),
+            Self::Mistaken(reports) => in_words(reports),
         }
     }
 
@@ -55,7 +59,28 @@ impl Verdict {
             Self::Clean(_) | Self::NotApplicable(_) => Status::Complete,
             Self::Finding(..) => Status::Failed,
             Self::Incomplete(_) => Status::Incomplete,
+            Self::Mistaken(_) => Status::Wrong,
         }
+    }
+}
+
+/// What is told of a check's text, on one line; with the name that may be meant.
+pub(super) fn in_words(reports: &[Report]) -> String {
+    let words = reports.iter().map(|report| {
+        let labels = report.labels.iter().map(|label| &label.message);
+        let near = labels.filter(|label| label.starts_with("did you mean"));
+        let parts = std::iter::once(&report.message).chain(&report.notes);
+        let parts: Vec<&str> = parts.chain(near).map(String::as_str).collect();
+        parts.join(": ")
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
+/// What a check's text is, if it cannot be run: a mistake, or of what this kernel lacks.
+pub(super) fn refused(reports: Vec<Report>) -> Verdict {
+    match reports.iter().all(|report| report.lacks) {
+        true => Verdict::NotApplicable(in_words(&reports)),
+        false => Verdict::Mistaken(reports.into_iter().filter(|report| !report.lacks).collect()),
     }
 }
 

@@ -46,6 +46,29 @@ pub(super) struct Kallsyms {
     pub(super) encoding: AddressEncoding,
 }
 
+/// A symbol that a kernel tells of itself, as /proc/kallsyms shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnSymbol {
+    /// Its name.
+    pub name: String,
+    /// The letter of its kind, as nm(1) has it.
+    pub letter: u8,
+    /// Its address; of a per-CPU variable, where such addresses begin at 0, the offset.
+    pub address: u64,
+}
+
+/// The symbols of a kernel's own table, in its order, from bytes of a running image that hold all parts of it; `address` is the virtual
+/// address of the first byte, a multiple of 8.
+pub fn own_symbols(bytes: &[u8], address: u64) -> Result<Vec<OwnSymbol>, KallsymsProblem> {
+    let symbols = find(bytes, address)?.symbols.into_iter();
+    let symbols = symbols.map(|symbol| OwnSymbol {
+        name: symbol.name.into_owned(),
+        letter: symbol.letter,
+        address: symbol.address,
+    });
+    Ok(symbols.collect())
+}
+
 /// Finds and decodes the table of an image whose first byte has the virtual address `address`, which only matters to addresses that
 /// are told relative to their place.
 pub(super) fn find(bytes: &[u8], address: u64) -> Result<Kallsyms, KallsymsProblem> {

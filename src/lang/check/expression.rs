@@ -147,6 +147,7 @@ impl Checker<'_> {
                     .map(|near| format!("did you mean `@{near}`?"))
                     .unwrap_or_default();
                 self.error(span, format!("this kernel has no symbol `{name}`"), label);
+                self.last_lacks();
                 None
             }
         }

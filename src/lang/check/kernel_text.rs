@@ -28,37 +28,56 @@ impl Checker<'_> {
         rows: TextRows,
         source: &Source,
     ) -> Option<ScopeSource> {
-        if let Some(given) = source.owner.as_ref().or(source.root.as_ref()) {
-            let message = format!("`{}` is of the whole kernel", name.text);
-            self.error(given.span, message, "leave `of …` or `from …` out");
-            return None;
-        }
+        self.refuse_owner(name, source)?;
         let comparison = match self.catalog.comparison() {
             Ok(comparison) => comparison,
             Err(problem) => {
                 let hint = "start nettlp-q with the vmlinux (or vmlinuz) that the machine was booted from: --vmlinux FILE";
                 self.error_with_hint(name.span, problem, "", hint);
+                self.last_lacks();
                 return None;
             }
         };
-        let alias = source.alias.as_ref();
-        let checked = CheckedSource {
-            name: alias.map_or(&name.text, |alias| &alias.text).clone(),
-            walk: name.text.clone(),
-            id,
-            element: Type::Void,
-            traversal: CheckedTraversal::Text { comparison, rows },
-            filter: None,
-            last: None,
-            predictors: Vec::new(),
-            optional: source.optional,
+        let traversal = CheckedTraversal::Text { comparison, rows };
+        Some(source_of_rows(id, name, source, traversal, columns(rows)))
+    }
+
+    /// What is of the whole kernel is of nothing else.
+    pub(super) fn refuse_owner(&mut self, name: &Name, source: &Source) -> Option<()> {
+        let Some(given) = source.owner.as_ref().or(source.root.as_ref()) else {
+            return Some(());
         };
-        Some(ScopeSource {
-            source: Rc::new(checked),
-            owner: None,
-            cells: columns(rows),
-            is_unknown: false,
-        })
+        let message = format!("`{}` is of the whole kernel", name.text);
+        self.error(given.span, message, "leave `of …` or `from …` out");
+        None
+    }
+}
+
+/// A source of rows that have columns and are no elements.
+pub(super) fn source_of_rows(
+    id: SourceId,
+    name: &Name,
+    source: &Source,
+    traversal: CheckedTraversal,
+    cells: Vec<(String, ValueType)>,
+) -> ScopeSource {
+    let alias = source.alias.as_ref();
+    let checked = CheckedSource {
+        name: alias.map_or(&name.text, |alias| &alias.text).clone(),
+        walk: name.text.clone(),
+        id,
+        element: Type::Void,
+        traversal,
+        filter: None,
+        last: None,
+        predictors: Vec::new(),
+        optional: source.optional,
+    };
+    ScopeSource {
+        source: Rc::new(checked),
+        owner: None,
+        cells,
+        is_unknown: false,
     }
 }
 

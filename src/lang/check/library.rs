@@ -136,7 +136,12 @@ impl Checker<'_> {
         match outcome {
             Ok(function) => Some(function),
             Err(reasons) => {
-                let mut report = Report::error(format!("`{key}` cannot be had on this kernel"));
+                let lacks = reasons.iter().all(|reason| reason.lacks);
+                let mut report = Report::error(match lacks {
+                    true => format!("`{key}` cannot be had on this kernel"),
+                    false => format!("`{key}` of the walk library is mistaken"),
+                });
+                report.lacks = lacks;
                 report = report.at(&self.source, span.into(), "used here");
                 report
                     .notes
@@ -162,6 +167,7 @@ impl Checker<'_> {
             "`{key}` needs {}, which this kernel has not",
             missing.join(" or ")
         )));
+        self.last_lacks();
         None
     }
 

@@ -58,6 +58,7 @@ impl Checker<'_> {
                     format!("this kernel's profile says nothing of `{ty}`"),
                     "its members are not known",
                 );
+                self.last_lacks();
                 None
             }
         }
@@ -135,6 +136,7 @@ impl Checker<'_> {
             label,
             format!("`describe {ty}` lists its members and columns"),
         );
+        self.last_lacks();
     }
 
     /// Follows a path of members inside a type, pointers excluded.

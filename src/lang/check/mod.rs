@@ -9,6 +9,7 @@ mod doubts;
 mod expression;
 mod frames;
 mod function;
+mod image;
 mod kernel_text;
 mod library;
 mod linked;
@@ -184,6 +185,13 @@ impl<'a> Checker<'a> {
         self.errors.push(report);
     }
 
+    /// The last error is of what this kernel, or what is known of it, lacks.
+    pub(super) fn last_lacks(&mut self) {
+        if let Some(report) = self.errors.last_mut() {
+            report.lacks = true;
+        }
+    }
+
     /// As [`Checker::error`], with what to do next.
     pub(super) fn error_with_hint(
         &mut self,
@@ -228,6 +236,7 @@ impl<'a> Checker<'a> {
                     format!("the size of `{ty}` is not known"),
                     "needed here",
                 );
+                self.last_lacks();
                 None
             }
         }
@@ -263,6 +272,7 @@ impl<'a> Checker<'a> {
                 format!("this kernel has no type `{spelled}`"),
                 label,
             );
+            self.last_lacks();
             return None;
         }
         for _ in 0..name.pointers {

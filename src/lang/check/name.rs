@@ -364,6 +364,8 @@ impl Checker<'_> {
             _ => format!("nothing is called `{name}`"),
         };
         self.error(span, message, label.unwrap_or_default());
+        // What is called by a name alone may be a member, a symbol or a number of another kernel.
+        self.last_lacks();
     }
 
     fn suggest_symbol(&self, name: &str) -> Option<String> {

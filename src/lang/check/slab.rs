@@ -111,6 +111,7 @@ impl Checker<'_> {
             "this kernel's profile does not say how slabs' pages are told from others",
             "`PG_slab` in `enum pageflags`, or `PGTY_slab`, is needed",
         );
+        self.last_lacks();
         None
     }
 
@@ -161,6 +162,7 @@ impl Checker<'_> {
             "this kernel's nodes hold free objects back in a way that is not known",
             format!("`{cache}.per_node` is needed; it has `node` at {nodes:#x}"),
         );
+        self.last_lacks();
         None
     }
 

@@ -160,6 +160,9 @@ impl Checker<'_> {
         if let Traversal::Text(rows) = variant.traversal {
             return self.text_source(id, name, rows, source);
         }
+        if let Traversal::Image(image) = &variant.traversal {
+            return self.image_source(id, name, image, source);
+        }
         let element = self.library_type(&variant.element, name.span)?;
         let (base, owner) = self.base(name, walk, &variant, source, scope)?;
         let place = format!("{}: walks.{}", walk.file, name.text);
@@ -247,11 +250,8 @@ impl Checker<'_> {
                     .join(" and "),
             );
         }
-        let report = Report::error(format!("`{name}` cannot be walked on this kernel")).at(
-            &self.source,
-            span.into(),
-            "",
-        );
+        let report = Report::error(format!("`{name}` cannot be walked on this kernel"));
+        let report = report.lacking().at(&self.source, span.into(), "");
         self.errors.push(report.with_note(format!(
             "it needs {}, which this kernel has not",
             missing.join(", or ")

@@ -90,7 +90,7 @@ impl Checker<'_> {
                 let root = self.library_expression(&place, &tables.root, scope)?;
                 self.read(root).map(CheckedTraversal::PageTables)
             }
-            Traversal::Union(_) | Traversal::Text(_) => None,
+            Traversal::Union(_) | Traversal::Text(_) | Traversal::Image(_) => None,
             Traversal::Tree(tree) => self.library_tree(tree, base?.clone(), element, span),
             Traversal::Array(array) => {
                 let base =
@@ -266,6 +266,7 @@ impl Checker<'_> {
                 format!("`{ty}` has no member `{path}` on this kernel"),
                 "needed for this walk",
             );
+            self.last_lacks();
         }
         found
     }
@@ -430,6 +431,7 @@ impl Checker<'_> {
                     format!("`{other}` is not an array of the expected size"),
                     "",
                 );
+                self.last_lacks();
                 None
             }
         }

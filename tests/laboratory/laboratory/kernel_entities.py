@@ -193,6 +193,13 @@ def expected_module_symbols(truth):
     return rows
 
 
+def expected_kallsyms(truth):
+    """Rows of `kallsyms`: /proc/kallsyms without what belongs to modules, tracers and BPF programs, in its order."""
+    lines = (line.split() for line in truth.raw("proc_kallsyms").decode().splitlines() if "\t" not in line)
+    return [{"position": position, "address": f"{int(address, 16):#x}", "type": letter, "name": name}
+            for position, (address, letter, name) in enumerate(lines)]
+
+
 def expected_module_parameters(truth):
     """Rows of `module_parameters`: those of loaded modules that /sys shows, but for one that a module shows with a function of its own."""
     modules = {row["name"] for row in truth.rows("modules")}
@@ -251,6 +258,7 @@ KERNEL_ENTITIES = [
     Entity("meminfo", "walk meminfo select " + ", ".join(MEMINFO), ("total",), tuple(MEMINFO), expected_meminfo, near=MOVING),
     Entity("module_symbols", "walk modules as m, module_symbols of m as s select m.name as module, s.index as number, s.name as name, "
            "s.value as value, s.type as type", ("module", "number"), ("name", "value", "type"), expected_module_symbols),
+    Entity("kallsyms", "walk kallsyms select address, type, name", ("position",), ("address", "type", "name"), expected_kallsyms, ordered=True),
     Entity("module_params", "walk modules as m, module_parameters of m as p where p.mode != '0000' and p.name != 'check_copy_up' select m.name as module, "
            "p.name as name, p.value as value", ("module", "name"), ("value",), expected_module_parameters),
     Entity("module_sects", "walk modules as m, module_sections of m as s select m.name as module, s.name as name, s.start as start",
