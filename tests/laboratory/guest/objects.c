@@ -159,6 +159,7 @@ int main(int count, char **words)
     make_tasks();
     make_files();
     make_sockets();
+    make_nexthops();
     make_mappings();
     make_credentials();
     make_kernel_objects();

@@ -44,6 +44,9 @@ void make_sockets(void);
 void make_mappings(void);
 void map_everything(void *unused);
 
+/* nexthops.c: next hops that are objects of their own, and routes that name them. */
+void make_nexthops(void);
+
 /* credentials.c: capabilities, groups, filters, signals, limits, scheduling, terminals. */
 void make_credentials(void);
 

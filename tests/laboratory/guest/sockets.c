@@ -3,6 +3,8 @@
 #include "objects.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <linux/netlink.h>
 #include <net/ethernet.h>
@@ -75,6 +77,25 @@ static void tcp4(void *unused)
     struct sockaddr_in outside = ip4("192.0.2.1", 7443);
     listening(AF_INET, &outside, sizeof outside, 1);
     check(socket(AF_INET, SOCK_STREAM, 0), "socket that is never bound");
+    settle_and_sleep();
+}
+
+/* Timers: of a writer whose reader has no room, and of a connection to a machine that never answers. */
+static void timers(void *unused)
+{
+    (void)unused;
+    struct sockaddr_in name = ip4("127.0.0.1", 7004);
+    int listener = listening(AF_INET, &name, sizeof name, 5);
+    int writer = connected(AF_INET, &name, sizeof name);
+    check(accept(listener, NULL, NULL), "accept");
+    char block[4096] = {0};
+    check(fcntl(writer, F_SETFL, O_NONBLOCK), "O_NONBLOCK");
+    while (write(writer, block, sizeof block) > 0)
+        ;
+    struct sockaddr_in silent = ip4("192.0.2.77", 7005);
+    int caller = check(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), "socket");
+    if (connect(caller, (struct sockaddr *)&silent, sizeof silent) == 0 || errno != EINPROGRESS)
+        die("connect to a machine that does not answer");
     settle_and_sleep();
 }
 
@@ -151,6 +172,7 @@ void make_sockets(void)
 {
     spawn("tcp4", tcp4, NULL);
     spawn("tcp6", tcp6, NULL);
+    spawn("tcp-timers", timers, NULL);
     spawn("udp", udp, NULL);
     spawn("unix", unix_sockets, NULL);
     spawn("link-sockets", link_sockets, NULL);

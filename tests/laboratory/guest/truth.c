@@ -435,7 +435,8 @@ static void put_storage(void)
 }
 
 #define LINES (4 << 20)
-static char *lines;
+/* Part of the program, so that its heap is as it told. */
+static char lines[LINES];
 static size_t lines_length;
 
 /* A line for an open pipe or FIFO: process, descriptor, inode, bytes that wait, bytes that fit. */
@@ -477,14 +478,12 @@ static int put_name(const char *path, const struct stat *status, int kind, struc
 /* What /proc does not tell of pipes, and the names of a folder. */
 static void put_pipes_and_names(void)
 {
-    lines = malloc(LINES);
     lines_length = 0;
     each("/proc", put_pipes_of);
     put_record('F', "/pipes", lines, lines_length);
     lines_length = 0;
     nftw(NAMES, put_name, 16, FTW_PHYS);
     put_record('F', "/names", lines, lines_length);
-    free(lines);
 }
 
 /* Lines for the pages of some processes, by /proc/PID/pagemap: process, page, entry; those that have none are left out. */
@@ -520,11 +519,9 @@ static void put_pages_of(const char *folder)
 /* The pages of some processes; told when nothing else runs. */
 static void put_pages(void)
 {
-    lines = malloc(LINES);
     lines_length = 0;
     each("/proc", put_pages_of);
     put_record('F', "/pages", lines, lines_length);
-    free(lines);
 }
 
 /* What describes the machine as a whole; read once, before the tasks. */
