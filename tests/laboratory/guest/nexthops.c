@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 struct request {
@@ -85,8 +86,13 @@ static void add_route(int fd, int family, const char *to, int bits, unsigned id)
     ask(fd, &request, "route with a next hop");
 }
 
+/* Not on 5.10, of which `lab older` makes guests of kernels that have no such objects. */
 void make_nexthops(void)
 {
+    struct utsname kernel;
+    check(uname(&kernel), "uname");
+    if (strncmp(kernel.release, "5.10.", 5) == 0)
+        return;
     int fd = check(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), "routes");
     add_hop(fd, 1, AF_INET, "192.0.2.249");
     add_hop(fd, 2, AF_INET, "192.0.2.248");

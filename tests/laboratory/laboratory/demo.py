@@ -22,13 +22,17 @@ def boot_demo(version, folder):
     return boot.boot(boot.Plan(version, levels=4, demo=True), folder)
 
 
+# The kernel's whole table of symbols would make the recording more than twice as large, and each start of the demo longer.
+BEYOND = ["kallsyms"]
+
+
 def record(programs, version=VERSION, examples=EXAMPLES, recording=RECORDING, profile=PROFILE, types=()):
     """Makes the shipped recording and profile again.
 
     All examples, those of the functions, and a tour of what newcomers try, run as one script while nettlp-q records what they read, so the
     recording holds the blocks that any of them touches, once. `types` limits the profile to these types and what they refer to; all if empty.
     """
-    scripts = sorted(pathlib.Path(examples).glob("*.nq"))
+    scripts = sorted(script for script in pathlib.Path(examples).glob("*.nq") if script.stem not in BEYOND)
     if not scripts:
         raise Trouble(f"{examples} holds no examples")
     with tempfile.TemporaryDirectory(prefix="demo-", dir=cache()) as name:

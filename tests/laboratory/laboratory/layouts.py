@@ -47,8 +47,9 @@ STEPS = [
     # kernel/module.c: the name is where 5.10 has battr.attr.name (ed66f991bb19); kernel/bpf/syscall.c
     Step("5.8", defined={"struct module_sect_attr": (0x40, ["name: 0x0 char *", "address: 0x38 long unsigned int"]), **absent("bpf_link")},
          later_symbols=["link_idr"], lacks={"bpf_links": None}),
-    # include/linux/bpf.h: programs were in the list of bpf_kallsyms themselves. mm/slub.c
-    Step("5.7", members={("bpf_prog_aux", "ksym.lnode"): ("ksym_lnode", None)}, defined=absent("bpf_ksym")),
+    # include/linux/bpf.h: programs were in the list of bpf_kallsyms themselves. include/linux/bpf-cgroup.h, mm/slub.c
+    Step("5.7", members={("bpf_prog_aux", "ksym.lnode"): ("ksym_lnode", None)}, defined=absent("bpf_ksym"),
+         later_members={"bpf_prog_list": ["link"]}),
     # fs/proc/internal.h, include/linux/pipe_fs_i.h, include/linux/nsproxy.h
     Step("5.6", members={("proc_dir_entry", "proc_ops"): ("proc_fops", "struct file_operations *"), ("pipe_inode_info", "rd_wait"): ("wait", None)},
          defined=absent("proc_ops", "time_namespace"),

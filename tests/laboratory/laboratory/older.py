@@ -169,6 +169,22 @@ def rewrite_waiters(memory):
     return waiting
 
 
+def rewrite_attached(memory):
+    """Programs of control groups are in the lists themselves, not by links (include/linux/bpf-cgroup.h before 5.7); returns how many were
+    not."""
+    from drgn import container_of
+    from drgn.helpers.linux.cgroup import css_for_each_descendant_pre
+    from drgn.helpers.linux.list import list_for_each_entry
+    moved = 0
+    for state in css_for_each_descendant_pre(memory.program["cgrp_dfl_root"].cgrp.self.address_of_()):
+        for head in container_of(state, "struct cgroup", "self").bpf.progs:
+            for entry in list_for_each_entry("struct bpf_prog_list", head.address_of_(), "node"):
+                if not number(entry.prog):
+                    memory.write(entry.prog.address_, word(number(entry.link.link.prog)))
+                    moved += 1
+    return moved
+
+
 def rewrite_pipes(memory):
     """What waits in a pipe is told by its first buffer and how many there are (include/linux/pipe_fs_i.h before 5.5); returns how many
     pipes."""
@@ -298,7 +314,7 @@ def rewrite_routes(memory):
 
 # What is written into memory, by the release whose changes it takes back.
 REWRITES = {
-    "5.7": [("links of free objects", rewrite_free_lists)], "5.5": [("chains of listening sockets", rewrite_listeners), ("pipes", rewrite_pipes)],
+    "5.7": [("links of free objects", rewrite_free_lists), ("programs of control groups", rewrite_attached)], "5.5": [("chains of listening sockets", rewrite_listeners), ("pipes", rewrite_pipes)],
     "5.3": [("sockets", rewrite_sockets)], "5.2": [("symbols of modules", rewrite_module_symbols), ("routes of IPv6 with a gateway", rewrite_routes)],
     "5.0": [("waiting locks", rewrite_waiters)], "4.20": [("marks of radix trees", rewrite_trees)],
 }
