@@ -10,7 +10,7 @@ from drgn.helpers.linux.cgroup import cgroup_path, css_for_each_descendant_pre
 from drgn.helpers.linux.fs import for_each_file, for_each_mount, inode_for_each_page
 from drgn.helpers.linux.list import hlist_for_each_entry, list_for_each_entry
 from drgn.helpers.linux.mm import access_remote_vm, follow_phys, for_each_vma, page_to_pfn, phys_to_virt
-from drgn.helpers.linux.percpu import per_cpu
+from drgn.helpers.linux.percpu import per_cpu, per_cpu_ptr
 from drgn.helpers.linux.pid import find_task, for_each_pid
 from drgn.helpers.linux.plist import plist_for_each_entry
 from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
@@ -308,6 +308,17 @@ def known(m, name):
         return False
 
 
+def free_for_bpf(m):
+    """Objects that BPF's own allocator holds ready, by CPU and size, each in a lock-less list."""
+    for cpu in range(2):
+        caches = per_cpu_ptr(m.program["bpf_global_ma"].caches, cpu)
+        for size, cache in enumerate(caches.cache):
+            node = cache.free_llist.first
+            while node:
+                yield [cpu, size, number(node)]
+                node = node.next
+
+
 def pipes(m):
     """Pipes of all processes, by descriptor."""
     operations = [m.program.symbol(name).address for name in ("pipefifo_fops", "pipeanon_fops") if known(m, name)]
@@ -407,6 +418,8 @@ QUERIES = [
     ("walk plist(struct pm_qos_request.node) from cpu_latency_constraints.list select node.prio as prio",
      lambda m: [[number(request.node.prio)] for request in plist_for_each_entry(
          "struct pm_qos_request", m.program["cpu_latency_constraints"].list, "node")], True),
+    ("walk percpu(*bpf_global_ma.caches) as c, array(c.cache) as k, llist(struct __call_single_node.llist) from k.free_llist as n "
+     "select c.index, k.index, (unsigned long)n.address", lambda m: list(free_for_bpf(m)), True),
     ("walk cgroups select path, level", lambda m: list(control_groups(m)), True),
     ("walk cgroup_bpf as b select b.cgroup, (int)b.attach, b.program, b.name, b.linked", lambda m: list(group_programs(m)), True),
     ("walk nodes as n, waiters of n.kswapd_wait as w where n.node = 0 select w.pid", waiting_for_swap, True),
