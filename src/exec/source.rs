@@ -229,7 +229,7 @@ pub(super) fn boxed_traverse<'a>(
     })
 }
 
-/// As [`container`], on the heap.
+/// As [`container()`], on the heap.
 pub(super) fn boxed_container<'a>(
     context: &'a Rc<Context>,
     traversal: &'a CheckedTraversal,
