@@ -159,7 +159,7 @@ ENTITIES = [
     Entity("arp", "walk neighbours where family = 'inet' and state != 'NOARP' select netns, device, ip, mac", ("netns", "device", "ip"),
            ("mac",), lambda truth: network.in_namespaces(truth, "neighbours")),
     Entity("tcp_timers", "walk tcp select netns, local, lport, remote, rport, timer, retransmits", ("netns", "local", "lport", "remote", "rport"),
-           ("timer", "retransmits"), network.tcp_timers),
+           ("timer", "retransmits"), network.tcp_timers, near={"retransmits": (0, 1)}),
     Entity("ipv4_tries", "walk ipv4_routes select netns, table, destination, prefix, scope, type, count(*) as routes "
            "group by netns, table, destination, prefix, scope, type", ("netns", "table", "destination", "prefix", "scope", "type"),
            ("routes",), network.ipv4_tries),

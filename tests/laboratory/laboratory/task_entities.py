@@ -181,6 +181,8 @@ def single_pages(row):
 CREDENTIALS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid", "groups", "cap_inheritable", "cap_permitted",
                "cap_effective", "cap_bounding", "cap_ambient", "no_new_privs", "seccomp", "tracer", "oom_score_adj")
 SIGNALS = ("signals_pending", "signals_pending_process", "signals_blocked", "signals_ignored", "signals_caught")
+# What a process may still have run after its times were told, before nothing else ran.
+RAN_LATER = 10 * TICK
 SCHEDULING = ("nice", "priority", "cpu", "rt_priority", "policy", "pgrp", "session", "tty", "umask", "cpu_time",
               "voluntary_switches", "involuntary_switches")
 NUMBERS = (*(f"{name}_ns" for name in NAMESPACES), "ns_pid")
@@ -189,7 +191,7 @@ TASK_ENTITIES = [
     of_tasks("credentials", CREDENTIALS, expected_credentials),
     Entity("signals", "walk tasks as t, threads of t as h select t.pid as pid, h.tid as tid, "
            + ", ".join(f"h.{name} as {name}" for name in SIGNALS), ("pid", "tid"), SIGNALS, expected_signals),
-    Entity("scheduling", scheduling_query, ("pid",), SCHEDULING, expected_scheduling, near={"cpu_time": (TICK, 3 * TICK)}),
+    Entity("scheduling", scheduling_query, ("pid",), SCHEDULING, expected_scheduling, near={"cpu_time": (TICK, RAN_LATER)}),
     Entity("rlimits", "walk tasks as t, rlimits of t as r select t.pid as pid, r.name as name, r.soft as soft, r.hard as hard",
            ("pid", "name"), ("soft", "hard"), expected_limits),
     of_tasks("namespaces", NUMBERS, expected_namespaces, "where nsproxy != 0"),
