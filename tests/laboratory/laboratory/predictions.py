@@ -9,7 +9,7 @@ from . import kernels, scripts, target
 from .places import REPOSITORY, Trouble, say
 
 PAGE = REPOSITORY / "docs/predictions.md"
-RUNS = 3
+RUNS = 6
 
 # How far a prediction may be from what is measured, as a part of that.
 NEAR = 0.2
